@@ -1,0 +1,89 @@
+package seat
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// AppendJSON appends the members of e's JSON form, without braces and without a leading comma: the envelope is around it.
+// The mirror's events table, the feed, `holdfast log` and the pushes share this form.
+func (e *Event) AppendJSON(b []byte) []byte {
+	b = appendMember(b, "pool", e.Pool)
+	if e.Kind == PoolPut {
+		b = append(b, `,"config":`...)
+		cfg, _ := json.Marshal(e.Config) // cannot fail: Config.Data was checked to be JSON
+		return append(b, cfg...)
+	}
+	b = append(b, ',')
+	b = appendMember(b, "person", e.Person)
+	b = append(b, `,"was":"`...)
+	b = append(b, e.Was.String()...)
+	b = append(b, `","cause":"`...)
+	b = append(b, e.Cause.String()...)
+	b = append(b, '"')
+	switch e.Kind {
+	case SeatTaken, SeatOffered:
+		b = append(b, `,"seat":`...)
+		b = strconv.AppendUint(b, uint64(e.Seat), 10)
+	case LineJoined:
+		b = append(b, `,"ticket":`...)
+		b = strconv.AppendUint(b, uint64(e.Ticket), 10)
+	}
+	if e.Swap != "" {
+		b = append(b, ',')
+		b = appendMember(b, "swap", e.Swap)
+	}
+	if e.Kind == SeatOffered {
+		b = append(b, `,"deadline":"`...)
+		b, _ = e.Deadline.AppendText(b)
+		b = append(b, '"')
+	}
+	if e.Cause == ByStaff {
+		b = append(b, ',')
+		b = appendMember(b, "by", e.By)
+		b = append(b, ',')
+		b = appendMember(b, "reason", e.Reason)
+	}
+	return b
+}
+
+// appendMember appends "name":"value". Ids need no escaping; what staff wrote may.
+func appendMember(b []byte, name, value string) []byte {
+	b = append(b, '"')
+	b = append(b, name...)
+	b = append(b, `":`...)
+	for i := 0; i < len(value); i++ {
+		if !idBytes[value[i]] {
+			quoted, _ := json.Marshal(value) // a string always marshals
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, value...)
+	return append(b, '"')
+}
+
+// configJSON is Config on the wire; the pool's PUT body and its event have the same form.
+type configJSON struct {
+	Capacity     *uint32         `json:"capacity"`
+	Waitlist     *uint32         `json:"waitlist,omitempty"`
+	OpensAt      Time            `json:"opens_at,omitempty"`
+	ClosesAt     Time            `json:"closes_at,omitempty"`
+	PromoteUntil Time            `json:"promote_until,omitempty"`
+	Promotion    string          `json:"promotion,omitempty"`
+	AnswerSecs   int64           `json:"answer_seconds,omitempty"`
+	Group        string          `json:"group,omitempty"`
+	Order        string          `json:"order,omitempty"`
+	Data         json.RawMessage `json:"data,omitempty"`
+}
+
+// MarshalJSON gives the form of the wire.
+func (c *Config) MarshalJSON() ([]byte, error) {
+	return json.Marshal(configJSON{
+		Capacity: &c.Capacity, Waitlist: c.Waitlist,
+		OpensAt: c.OpensAt, ClosesAt: c.ClosesAt, PromoteUntil: c.PromoteUntil,
+		Promotion: c.Promotion.String(), AnswerSecs: int64(c.AnswerWithin / time.Second),
+		Group: c.Group, Order: "arrival", Data: json.RawMessage(c.Data),
+	})
+}
