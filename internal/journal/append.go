@@ -1,0 +1,221 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"holdfast/internal/vfs"
+)
+
+// appender writes frames. One goroutine at a time uses it; the mutex only keeps
+// Close and Abort from closing the file under a write.
+type appender struct {
+	fs    vfs.FS
+	dir   string
+	cfg   Config
+	cat   *catalog
+	ahead *ahead
+	hash  *hasher
+	epoch uint64
+
+	mu  sync.Mutex // guards what follows
+	cur current
+	at  Position
+	buf []byte
+	err error // sticky: after it nothing is written any more
+}
+
+// current is the segment that is being written.
+type current struct {
+	file vfs.File
+	head segmentHeader
+	off  int64 // where the next frame goes
+}
+
+// append makes a data frame durable.
+func (a *appender) append(first uint64, count int, payload []byte) (Position, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return Position{}, a.err
+	}
+	err := a.checkLocked(first, count, payload)
+	if err == nil {
+		err = a.writeLocked(frameHeader{kind: kindData, first: first, count: uint32(count)}, payload)
+	}
+	if err != nil {
+		a.err = fmt.Errorf("journal: append of sequence %d: %w", first, err)
+		return Position{}, a.err
+	}
+	return a.at, nil
+}
+
+// checkLocked refuses what could not be read back.
+func (a *appender) checkLocked(first uint64, count int, payload []byte) error {
+	switch {
+	case first != a.at.Seq+1:
+		return fmt.Errorf("the log ends with %d", a.at.Seq)
+	case count < 1 || uint64(count) > 1<<31:
+		return fmt.Errorf("a frame of %d events", count)
+	case len(payload) > a.cfg.MaxFrameBytes:
+		return fmt.Errorf("a payload of %d bytes, more than MaxFrameBytes %d", len(payload), a.cfg.MaxFrameBytes)
+	}
+	return nil
+}
+
+// controlLocked writes a start or seal frame.
+func (a *appender) controlLocked(k kind) error {
+	return a.writeLocked(frameHeader{kind: k, first: a.at.Seq + 1}, nil)
+}
+
+// writeLocked is the one place where frames reach the disk: one write and one
+// fdatasync, with the hash computed beside them. The next segment is taken into
+// use first if the frame and a seal do not both fit into what is left.
+func (a *appender) writeLocked(h frameHeader, payload []byte) error {
+	need := roundUp(frameHeaderBytes+int64(len(payload)), a.cur.head.block)
+	if h.kind != kindSeal && a.cur.off+need+a.cur.head.block > a.cur.head.size {
+		if err := a.rollLocked(); err != nil {
+			return fmt.Errorf("next segment: %w", err)
+		}
+		need = roundUp(frameHeaderBytes+int64(len(payload)), a.cur.head.block)
+	}
+	h.version, h.logID, h.epoch, h.prevHash = version, a.at.LogID, a.epoch, a.at.Hash
+	h.length = uint32(len(payload))
+	frame := a.encodeLocked(h, payload, need)
+	a.hash.begin(frame, len(payload))
+	_, err := a.cur.file.WriteAt(frame, a.cur.off)
+	if err == nil {
+		err = a.cur.file.Datasync()
+	}
+	sum := a.hash.end()
+	if err != nil {
+		return err
+	}
+	// The frame is durable.
+	a.cur.off += need
+	if h.kind == kindData {
+		a.at = Position{LogID: h.logID, Epoch: h.epoch, Seq: h.first + uint64(h.count) - 1, Hash: sum}
+	}
+	a.cat.publish(a.at, a.cur.off)
+	a.ahead.progress(a.cur.head.index, a.cur.off, a.cur.head.size-a.cur.off)
+	return nil
+}
+
+// encodeLocked gives the padded frame, in a buffer that the next call reuses.
+func (a *appender) encodeLocked(h frameHeader, payload []byte, padded int64) []byte {
+	if int64(cap(a.buf)) < padded {
+		a.buf = make([]byte, padded)
+	}
+	frame := a.buf[:padded]
+	h.put(frame)
+	n := copy(frame[frameHeaderBytes:], payload)
+	clear(frame[frameHeaderBytes+n:])
+	sealChecksum(frame, a.cur.head.salt, a.cur.off)
+	return frame
+}
+
+// rollLocked takes the next segment into use. Every frame of the one before is
+// durable by now. A crash in between leaves a temporary file, or a segment
+// without frames.
+func (a *appender) rollLocked() error {
+	file, err := a.ahead.take()
+	if err != nil {
+		return err
+	}
+	head := segmentHeader{
+		block: int64(a.cfg.BlockBytes), logID: a.at.LogID, size: a.cfg.SegmentBytes, index: a.cur.head.index + 1,
+		epoch: a.epoch, lastEpoch: a.at.Epoch, first: a.at.Seq + 1, prevHash: a.at.Hash,
+	}
+	err = func() error {
+		if head.salt, err = newSalt(a.cfg.Entropy); err != nil {
+			return err
+		}
+		if _, err := file.WriteAt(head.encode(), 0); err != nil {
+			return err
+		}
+		if err := file.Datasync(); err != nil {
+			return err
+		}
+		return adopt(a.fs, a.dir, head.index)
+	}()
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	old := a.cur.file
+	a.cur = current{file: file, head: head, off: head.block}
+	a.cat.roll(segment{index: head.index, first: head.first}, head.block)
+	return old.Close()
+}
+
+// newSalt draws the salt of a segment.
+func newSalt(entropy io.Reader) (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(entropy, b[:]); err != nil {
+		return 0, fmt.Errorf("entropy: %w", err)
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
+}
+
+// finish ends the writing: with a seal if clean, else as a crash would. It
+// gives the sticky error, if there was one before.
+func (a *appender) finish(clean bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if errors.Is(a.err, ErrClosed) {
+		return nil
+	}
+	err := a.err
+	clean = clean && err == nil
+	if clean {
+		err = a.controlLocked(kindSeal)
+	}
+	a.err = ErrClosed
+	a.ahead.stop(clean)
+	a.hash.stop()
+	return errors.Join(err, a.cur.file.Close())
+}
+
+// hasher computes the hash of a frame beside the write of it: at 512 KiB the
+// hash takes as long as a fast disk does. One goroutine, ended by stop.
+type hasher struct {
+	in     chan []byte
+	out    chan [32]byte
+	inline []byte // a frame too small to be worth the hand-over
+}
+
+// hashInline is the largest frame, in bytes, that the appender hashes itself.
+const hashInline = 8 << 10
+
+func newHasher() *hasher {
+	h := &hasher{in: make(chan []byte), out: make(chan [32]byte, 1)}
+	go func() {
+		for b := range h.in {
+			h.out <- hashFrame(b, len(b)-frameHeaderBytes)
+		}
+	}()
+	return h
+}
+
+// begin starts on a frame, which must not change until end.
+func (h *hasher) begin(frame []byte, length int) {
+	b := frame[:frameHeaderBytes+length]
+	if len(b) <= hashInline {
+		h.inline = b
+		return
+	}
+	h.in <- b
+}
+
+// end gives the hash of the frame that begin was given.
+func (h *hasher) end() [32]byte {
+	if b := h.inline; b != nil {
+		h.inline = nil
+		return hashFrame(b, len(b)-frameHeaderBytes)
+	}
+	return <-h.out
+}
+
+func (h *hasher) stop() { close(h.in) }
