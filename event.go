@@ -93,6 +93,14 @@ func (b *Batch) Append(e *Event) {
 	copy(b.Bytes[start:], head[:n])
 }
 
+// Split moves the events behind the first count, which take the first size bytes, from b to a new batch.
+func (b *Batch) Split(count, size int) Batch {
+	tail := Batch{First: b.First + uint64(count), Count: b.Count - count}
+	tail.Bytes = append(append(tail.Bytes, codecVersion), b.Bytes[size:]...)
+	b.Count, b.Bytes = count, b.Bytes[:size]
+	return tail
+}
+
 // Decode reads the events of a batch that begins with sequence first, and calls each with them, in order, until it
 // returns an error. The Event is reused; its strings live on. A malformed batch is an error naming the sequence.
 func Decode(first uint64, count int, batch []byte, each func(*Event) error) error {

@@ -92,11 +92,3 @@ func (s *State) Realm(name string) *Realm { return s.realms[name] }
 
 // Realms gives all realms in the order they were made. The caller must not change the slice.
 func (s *State) Realms() []*Realm { return s.order }
-
-// Reading side of seat.State (package seat), under Engine.Read:
-//   (s *seat.State) Limits() seat.Limits
-//   (s *seat.State) Pool(name string) (seat.PoolView, bool)
-//   (s *seat.State) Pools(after string, most int) []seat.PoolView              // in the order they were made; after = name of the last one seen, "" = from the start
-//   (s *seat.State) Roster(pool string, after uint32, want func(seat.Status) bool, most int) (rows []seat.Row, next uint32)  // next 0 = end; Row{Person string; seat.Standing}
-//   (s *seat.State) Person(person string, after uint32, most int) (rows []seat.Standing, next uint32)   // all standings, released too
-//   (s *seat.State) Standing(pool, person string) (seat.Standing, bool)       // false: unknown pool

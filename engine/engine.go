@@ -1,100 +1,295 @@
 package engine
 
 import (
-	"context"
-	"errors"
-	"log/slog"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast"
 	"holdfast/seat"
 )
 
-var (
-	// ErrBusy: no place in line was given and nothing was recorded; ask again later.
-	ErrBusy = errors.New("busy")
-	// ErrUnknown: the engine cannot tell whether the command took effect. It never means refused: ask again.
-	ErrUnknown = errors.New("unknown")
-	// ErrStopped: the engine took no command because it is stopping or has ended. Nothing was recorded.
-	ErrStopped = errors.New("stopped")
-)
-
-type Config struct {
-	Logger *slog.Logger
-	Grace  time.Duration
+// Engine runs one shard. Every method may be called by several goroutines at once. It must be closed; after a failure
+// of the log (Done is closed, Err says why) it is closed already.
+type Engine struct {
+	log   Log // Append and Close are the committer's, Trim the snapshotter's
+	cfg   Config
+	clock clock
+	shard
+	durable durable
+	ending  ending
+	retained
 }
 
-func DefaultConfig() Config { return Config{} }
+// shard is the state and what was decided on it and is not yet durable.
+type shard struct {
+	mu sync.Mutex // guards what follows; held for one Step and its append
 
-type Engine struct{}
+	stepper  holdfast.Stepper
+	open     *batch   // takes the events of new decisions
+	sealed   []*batch // full ones before it, oldest first; the committer takes them
+	flying   *batch   // the one that is being made durable
+	tail     *batch   // the one that has the head of the log, durable or not; nil: the log as it was opened
+	pending  int      // bytes in open, sealed and flying
+	stopping bool     // no more commands
+	alarm    seat.Time
 
-// Stamp says when something was decided or read, and is the handle on its confirmation.
-type Stamp struct {
-	AsOf uint64    // the log's head at the decision
-	At   seat.Time // the time of the decision
+	work chan struct{} // wakes the committer; holds one
+	due  chan struct{} // wakes the timekeeper; holds one
 }
 
-// Wait returns nil once everything the answer rests on is durable, ErrUnknown when that can no longer be told, or the
-// context's error: then it is not confirmed yet, and Wait may be called again.
-func (s Stamp) Wait(ctx context.Context) error { panic("stub") }
-
-// Confirmed says whether Wait would return nil at once.
-func (s Stamp) Confirmed() bool { panic("stub") }
-
-// Answer is a preapproved decision.
-type Answer struct {
-	holdfast.Result
-	Stamp
+// batch is a run of decisions that become durable together.
+type batch struct {
+	holdfast.Batch
+	done chan struct{} // closed when err is final
+	err  error         // nil: durable
 }
 
-// OpenDir opens (and creates) the engine on a directory of this machine.
-func OpenDir(dir string, cfg Config) (*Engine, error) { panic("stub") }
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// Do decides a command at once: the answer is preapproved, and confirmed when its Wait says so.
-// Errors: *seat.Invalid, ErrBusy, ErrStopped.
-func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) { panic("stub") }
+// clock is wall time at the start plus monotonic time since: no step of the wall clock reaches a decision.
+type clock struct {
+	start time.Time
+	wall  seat.Time
+}
 
-// Read calls fn under the shard's lock: fn must be quick and keep nothing of the State. Errors: ErrStopped.
-func (e *Engine) Read(fn func(*holdfast.State)) (Stamp, error) { panic("stub") }
+func newClock() clock {
+	now := time.Now()
+	return clock{start: now, wall: seat.TimeOf(now)}
+}
+
+func (c clock) now() seat.Time { return c.wall + seat.Time(time.Since(c.start)/time.Microsecond) }
+
+// durable is the end of what is confirmed, and who waits for it to move.
+type durable struct {
+	seq   atomic.Uint64
+	moved atomic.Pointer[chan struct{}] // closed and replaced when seq moves or the engine ends
+}
+
+func (d *durable) move(seq uint64) {
+	d.seq.Store(seq)
+	next := make(chan struct{})
+	close(*d.moved.Swap(&next))
+}
+
+// ending is how the engine comes to its end.
+type ending struct {
+	once   sync.Once
+	begun  chan struct{} // closed when Close was called or the log failed
+	done   chan struct{} // closed when every goroutine has ended and the log is released
+	err    error         // valid once done is closed
+	failed atomic.Pointer[error]
+	wait   sync.WaitGroup
+}
+
+// Open recovers the state from the log, marks the start in it, and runs. The log belongs to the engine from now on, and
+// is released even when Open fails.
+func Open(log Log, cfg Config) (*Engine, error) {
+	if err := cfg.validate(); err != nil {
+		log.Abort()
+		return nil, err
+	}
+	began := time.Now()
+	state, err := recoverState(log, cfg.Logger)
+	if err != nil {
+		log.Abort()
+		return nil, err
+	}
+	replayed := time.Since(began)
+	e := &Engine{log: log, cfg: cfg, clock: newClock()}
+	e.stepper.State = state
+	e.open = newBatch()
+	e.work, e.due = make(chan struct{}, 1), make(chan struct{}, 1)
+	e.ending.begun, e.ending.done = make(chan struct{}), make(chan struct{})
+	e.retained.cursors = map[string]uint64{}
+	moved := make(chan struct{})
+	e.durable.moved.Store(&moved)
+	if err := e.markStart(); err != nil {
+		log.Abort()
+		return nil, err
+	}
+	cfg.Logger.Info("engine open", "events", state.Seq(), "epoch", state.Epoch(), "recovery", replayed)
+	e.ending.wait.Add(3)
+	go e.commit()
+	go e.keepTime()
+	go e.keepSnapshots()
+	go e.end()
+	return e, nil
+}
+
+// markStart makes the Started event durable before anything is answered.
+func (e *Engine) markStart() error {
+	e.stepper.Step(&holdfast.Command{
+		At:   e.nowLocked(),
+		Body: holdfast.Start{Epoch: e.log.Epoch(), Grace: seat.Time(e.cfg.Grace / time.Microsecond)},
+	}, &e.open.Batch)
+	if _, err := e.log.Append(e.open.First, e.open.Count, e.open.Bytes); err != nil {
+		return fmt.Errorf("engine: mark the start: %w", err)
+	}
+	e.durable.seq.Store(e.open.First)
+	e.open.Reset()
+	return nil
+}
+
+// nowLocked never goes back behind the log.
+func (e *Engine) nowLocked() seat.Time { return max(e.clock.now(), e.stepper.State.At()) }
+
+// Do decides a command at once. The answer is preapproved: its Wait says when it is confirmed.
+//
+// Errors: *seat.Invalid names a malformed field; ErrBusy and ErrStopped mean that nothing was decided or recorded. A
+// refusal is not an error: see Answer.Refused.
+func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) {
+	if err := body.Valid(); err != nil {
+		return Answer{}, err
+	}
+	if err := validRealm(realm, body); err != nil {
+		return Answer{}, err
+	}
+	_, look := body.(seat.Look)
+	if !look {
+		if err := e.log.Room(); err != nil {
+			return Answer{}, fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return Answer{}, ErrStopped
+	}
+	if !look && e.crowdedLocked() {
+		return Answer{}, ErrBusy
+	}
+	now := e.nowLocked()
+	if !look && !e.runDueLocked(e.stepper.State.Realm(realm), now) {
+		return Answer{}, ErrBusy
+	}
+	cmd := holdfast.Command{Realm: realm, At: now, Body: body}
+	count, size := e.open.Count, len(e.open.Bytes)
+	res := e.stepper.Step(&cmd, &e.open.Batch)
+	e.decidedLocked(count, size)
+	e.alarmLocked(e.stepper.State.Realm(realm))
+	return Answer{Result: res, Stamp: e.stampLocked(now)}, nil
+}
+
+func validRealm(realm string, body holdfast.Body) error {
+	if _, own := body.(holdfast.Start); own {
+		return &seat.Invalid{Field: "body", Problem: "only the engine starts itself"}
+	}
+	return seat.ValidID("realm", realm)
+}
+
+// Read calls fn under the shard's lock. fn must be quick, must not change the State and must keep nothing of it.
+// What it saw is confirmed when the Stamp's Wait says so. Errors: ErrStopped.
+func (e *Engine) Read(fn func(*holdfast.State)) (Stamp, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return Stamp{}, ErrStopped
+	}
+	fn(e.stepper.State)
+	return e.stampLocked(e.nowLocked()), nil
+}
+
+// runDueLocked runs all that is due in a realm. False: more is pending than may be, so the rest has to wait, and so has
+// whoever comes.
+func (e *Engine) runDueLocked(realm *holdfast.Realm, now seat.Time) bool {
+	if realm == nil {
+		return true
+	}
+	for {
+		if next, ok := realm.Seats.NextDue(); !ok || next > now {
+			return true
+		}
+		if e.crowdedLocked() {
+			return false
+		}
+		count, size := e.open.Count, len(e.open.Bytes)
+		more := e.stepper.Due(realm, now, &e.open.Batch)
+		e.decidedLocked(count, size)
+		if !more {
+			return true
+		}
+	}
+}
+
+// decidedLocked takes note of the events that one turn put behind the first count events and size bytes of the open
+// batch. A turn's events never straddle batches: if they do not fit, they begin the next one.
+func (e *Engine) decidedLocked(count, size int) {
+	if e.open.Count == count {
+		return
+	}
+	if count == 0 {
+		size = 0
+	}
+	e.pending += len(e.open.Bytes) - size
+	if count > 0 && len(e.open.Bytes) > e.cfg.FrameBytes {
+		tail := newBatch()
+		tail.Batch = e.open.Split(count, size)
+		e.sealed = append(e.sealed, e.open)
+		e.open = tail
+		e.pending++ // the version byte of the new batch
+	}
+	e.tail = e.open
+	if e.flying == nil {
+		wake(e.work)
+	}
+}
+
+// crowdedLocked: one more command might not fit into what may be pending.
+func (e *Engine) crowdedLocked() bool { return e.pending+MaxFrame > e.cfg.PendingBytes }
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Engine) stampLocked(now seat.Time) Stamp {
+	return Stamp{AsOf: e.stepper.State.Seq(), At: now, batch: e.tail}
+}
+
+// Stats is how full the queues are.
+type Stats struct {
+	Head          uint64 // the last event decided
+	Durable       uint64 // the last event confirmed
+	PendingBytes  int
+	SealedBatches int
+	Realms        int
+}
+
+// Stats reads the counters.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return Stats{
+		Head: e.stepper.State.Seq(), Durable: e.durable.seq.Load(),
+		PendingBytes: e.pending, SealedBatches: len(e.sealed), Realms: len(e.stepper.State.Realms()),
+	}
+}
 
 // Durable is the durable end of the log.
-func (e *Engine) Durable() Position { panic("stub") }
+func (e *Engine) Durable() Position { return e.log.Last() }
 
-// First is the oldest sequence that Subscribe can still give (0: nothing yet).
-func (e *Engine) First() uint64 { panic("stub") }
+// First is the oldest sequence that Subscribe can still give.
+func (e *Engine) First() uint64 { return e.log.First() }
 
-// Done is closed when the engine has ended; Err then says why, nil after Close.
-func (e *Engine) Done() <-chan struct{} { panic("stub") }
-func (e *Engine) Err() error             { panic("stub") }
-
-// Ready: nil, or why commands are answered with busy or not at all.
-func (e *Engine) Ready() error { panic("stub") }
-
-// Close takes no more commands, confirms every preapproved answer, and ends the engine.
-func (e *Engine) Close() error { panic("stub") }
-
-// Events is one durable frame, decoded.
-type Events struct {
-	Position               // of the last of them
-	First    uint64        // sequence of the first
-	List     []holdfast.Event // valid until the next call of Next; strings live on
+// Ready is nil, or says why commands are answered with ErrBusy or ErrStopped just now.
+func (e *Engine) Ready() error {
+	if err := e.ending.failed.Load(); err != nil {
+		return *err
+	}
+	if err := e.log.Room(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.stopping:
+		return ErrStopped
+	case e.crowdedLocked():
+		return ErrBusy
+	}
+	return nil
 }
-
-// Subscription gives confirmed events in order, from a sequence on.
-type Subscription struct{}
-
-// Subscribe starts behind the given sequence (0: from the first). ErrTrimmed: the log no longer has after+1.
-func (e *Engine) Subscribe(after uint64) (*Subscription, error) { panic("stub") }
-
-var ErrTrimmed = errors.New("the log no longer reaches back that far")
-
-// Next waits for more. Errors: the context's, ErrStopped once the engine has ended and all was given, or that of the log.
-func (s *Subscription) Next(ctx context.Context) (Events, error) { panic("stub") }
-
-// TryNext gives what is there without waiting; ok false: nothing yet.
-func (s *Subscription) TryNext() (ev Events, ok bool, err error) { panic("stub") }
-func (s *Subscription) Close() error                             { panic("stub") }
-
-// Retain tells the engine to keep the log from behind seq on, because a reader (the mirror) is only there. Segments are
-// trimmed once a snapshot and every retained cursor are past them.
-func (e *Engine) Retain(name string, seq uint64) { panic("stub") }

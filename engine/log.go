@@ -26,6 +26,8 @@ type Log interface {
 	Room() error
 	// Last is the durable end.
 	Last() Position
+	// Epoch counts the openings of the log; no two writers have the same.
+	Epoch() uint64
 	// First is the oldest sequence that Read can still give; 0 while the log is empty.
 	First() uint64
 	// Read gives the durable frames from the one that has after+1.

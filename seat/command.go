@@ -202,6 +202,9 @@ func (c Basket) Valid() error {
 			if it.Swap != "" && before.Swap == it.Swap {
 				return &Invalid{fmt.Sprintf("items[%d].swap", i), fmt.Sprintf("%q is given up twice", it.Swap)}
 			}
+			if it.Swap == before.Pool || before.Swap == it.Pool {
+				return &Invalid{fmt.Sprintf("items[%d]", i), "a pool is both asked for and given up"}
+			}
 		}
 	}
 	return nil

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// retained is from where readers still need the log.
+type retained struct {
+	retainMu sync.Mutex // guards what follows
+
+	cursors map[string]uint64
+}
+
+// Retain keeps the log from behind seq on, for a reader of the given name that is only there: the mirror. It moves the
+// cursor of that name; the log before the lowest cursor and before the older snapshot is let go.
+func (e *Engine) Retain(name string, seq uint64) {
+	e.retainMu.Lock()
+	defer e.retainMu.Unlock()
+	e.cursors[name] = seq
+}
+
+// needed is the lowest cursor that is retained, or all.
+func (r *retained) needed() uint64 {
+	r.retainMu.Lock()
+	defer r.retainMu.Unlock()
+	low := ^uint64(0)
+	for _, seq := range r.cursors {
+		low = min(low, seq)
+	}
+	return low
+}
+
+// keepSnapshots makes a snapshot each SnapshotEvery events, by the same replay as recovery and never under the shard's
+// lock. A snapshot that fails is logged and tried again after as many events; the log is then only longer.
+func (e *Engine) keepSnapshots() {
+	defer e.ending.wait.Done()
+	if e.cfg.SnapshotEvery == 0 {
+		return
+	}
+	last := e.lastSnapshot()
+	for {
+		moved := *e.durable.moved.Load()
+		if e.durable.seq.Load() >= last+e.cfg.SnapshotEvery {
+			if err := e.Snapshot(); err != nil {
+				e.cfg.Logger.Error("no snapshot could be made; the log is kept", "error", err)
+				last = e.durable.seq.Load()
+			} else {
+				last = e.lastSnapshot()
+			}
+			continue
+		}
+		select {
+		case <-moved:
+		case <-e.ending.begun:
+			return
+		}
+	}
+}
+
+func (e *Engine) lastSnapshot() uint64 {
+	infos, err := e.log.Snapshots()
+	if err != nil || len(infos) == 0 {
+		return 0
+	}
+	return infos[0].Position.Seq
+}
+
+// Snapshot makes a snapshot of the durable state as it is now, and lets the log go that no snapshot and no retained
+// cursor needs. It works beside decisions; it takes a second copy of the state in memory until it returns.
+func (e *Engine) Snapshot() error {
+	began := time.Now()
+	state, err := newestSnapshot(e.log, e.cfg.Logger)
+	if err != nil {
+		return err
+	}
+	at, err := replay(e.log, state, e.durable.seq.Load())
+	if err != nil || at.Seq == 0 {
+		return err // at.Seq 0: nothing since the last snapshot
+	}
+	if err := e.log.PutSnapshot(at, state.WriteSnapshot); err != nil {
+		return fmt.Errorf("engine: keep the snapshot at %d: %w", at.Seq, err)
+	}
+	e.cfg.Logger.Info("snapshot", "seq", at.Seq, "took", time.Since(began))
+	infos, err := e.log.Snapshots()
+	if err != nil || len(infos) < 2 {
+		return err
+	}
+	oldest := infos[len(infos)-1].Position.Seq
+	if err := e.log.Trim(min(oldest, e.needed()) + 1); err != nil {
+		return fmt.Errorf("engine: trim the log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package holdfast
+
+import (
+	"fmt"
+	"strings"
+
+	"holdfast/seat"
+)
+
+// Stepper decides commands against a State and encodes what it decides. It keeps the scratch space that lets a decision
+// make no garbage. Like the State, it belongs to whoever holds the shard's lock.
+type Stepper struct {
+	State *State
+	turn  seat.Turn
+	event Event
+}
+
+// Step decides one command at its time, applies the events and appends them to batch. The caller has called
+// cmd.Body.Valid and drained Due for the realm.
+func (s *Stepper) Step(cmd *Command, batch *Batch) Result {
+	switch body := cmd.Body.(type) {
+	case Start:
+		s.record(cmd.At, "", Event{Epoch: body.Epoch, Grace: body.Grace, Seat: seat.Event{Kind: Started}}, batch)
+		return Result{}
+	case PutRealm:
+		return s.putRealm(cmd, &body, batch)
+	case seat.Command:
+		realm := s.State.realms[cmd.Realm]
+		if realm == nil {
+			return Result{Result: seat.Result{Refusal: seat.Refusal{Code: UnknownRealm}}}
+		}
+		s.begin(cmd.At)
+		var res Result
+		res.Result, res.Items = realm.Seats.Step(&s.turn, body)
+		s.finish(realm, batch)
+		return res
+	}
+	panic(fmt.Sprintf("holdfast: unknown command %T", cmd.Body))
+}
+
+// Due runs what is due in a realm at the given time: at most seat.MaxEvents events. It says whether more is due.
+func (s *Stepper) Due(realm *Realm, at seat.Time, batch *Batch) bool {
+	s.begin(at)
+	more := realm.Seats.Due(&s.turn)
+	s.finish(realm, batch)
+	return more
+}
+
+func (s *Stepper) begin(at seat.Time) {
+	s.turn = seat.Turn{Now: at, Seq: s.State.seq, Events: s.turn.Events[:0]}
+}
+
+// finish encodes the turn's events, which the realm has applied already.
+func (s *Stepper) finish(realm *Realm, batch *Batch) {
+	for i := range s.turn.Events {
+		s.State.seq++
+		s.State.at = s.turn.Now
+		s.event.Seq, s.event.At, s.event.Realm = s.State.seq, s.turn.Now, realm.Name
+		s.event.Seat = s.turn.Events[i]
+		batch.Append(&s.event)
+	}
+}
+
+// record applies and encodes an event of the shard's own kinds.
+func (s *Stepper) record(at seat.Time, realm string, e Event, batch *Batch) {
+	e.Seq, e.At, e.Realm = s.State.seq+1, at, realm
+	if err := s.State.Apply(&e); err != nil {
+		panic("holdfast: a decision does not follow from the state: " + err.Error())
+	}
+	batch.Append(&e)
+}
+
+func (s *Stepper) putRealm(cmd *Command, body *PutRealm, batch *Batch) Result {
+	var res Result
+	realm := s.State.realms[cmd.Realm]
+	if realm == nil || !realm.Seats.HasLimits(body.Limits) {
+		limits := body.Limits
+		s.record(cmd.At, cmd.Realm, Event{Limits: &limits, Seat: seat.Event{Kind: RealmPut}}, batch)
+		realm = s.State.realms[cmd.Realm]
+	}
+	res.Seq, res.At = realm.Seq, realm.At
+	return res
+}
+
+// Apply folds one event into the state: all that recovery, the mirror's check and the verifier do. Events must come in
+// the order of their sequence, without a gap. An error means that the log is damaged or of another history; the state
+// is then undefined. Apply copies what it keeps of e.
+func (s *State) Apply(e *Event) error {
+	if e.Seq != s.seq+1 {
+		return fmt.Errorf("event %d follows event %d", e.Seq, s.seq)
+	}
+	if e.At < s.at {
+		return fmt.Errorf("event %d is older than the one before it", e.Seq)
+	}
+	switch e.Seat.Kind {
+	case Started:
+		if e.Epoch <= s.epoch {
+			return fmt.Errorf("event %d starts epoch %d after epoch %d", e.Seq, e.Epoch, s.epoch)
+		}
+		s.epoch = e.Epoch
+		for _, realm := range s.order {
+			realm.Seats.ApplyStart(e.At + e.Grace)
+		}
+	case RealmPut:
+		realm := s.realms[e.Realm]
+		if realm == nil {
+			realm = &Realm{Name: strings.Clone(e.Realm), Seats: seat.NewState()}
+			s.realms[realm.Name] = realm
+			s.order = append(s.order, realm)
+		}
+		realm.Seq, realm.At = e.Seq, e.At
+		realm.Seats.ApplyLimits(*e.Limits)
+	default:
+		realm := s.realms[e.Realm]
+		if realm == nil {
+			return fmt.Errorf("event %d is of realm %q, which does not exist", e.Seq, e.Realm)
+		}
+		if err := realm.Seats.Apply(e.Seq, e.At, &e.Seat); err != nil {
+			return fmt.Errorf("event %d: %w", e.Seq, err)
+		}
+	}
+	s.seq, s.at = e.Seq, e.At
+	return nil
+}
