@@ -19,8 +19,8 @@ type Stamp struct {
 	At         seat.Time
 }
 
-// append appends the members that every answer ends with.
-func (s *Stamp) append(b []byte) []byte {
+// Append appends the members that every answer ends with.
+func (s *Stamp) Append(b []byte) []byte {
 	b = append(b, `,"durability":"`...)
 	b = append(b, s.Durability...)
 	b = append(b, `","as_of":`...)
@@ -45,12 +45,12 @@ func AppendAnswer(b []byte, realm, person string, st *seat.Standing, s Stamp) []
 	if st.Status != seat.None {
 		s.At = st.At
 	}
-	return append(s.append(b), '}')
+	return append(s.Append(b), '}')
 }
 
-// AppendRow appends a standing as one row of a list that is confirmed: the person (if any), the pool, the standing, its
-// seq and its time.
-func AppendRow(b []byte, person string, st *seat.Standing) []byte {
+// AppendRow appends a standing as one row of a list: the person (if any), the pool, the standing, its seq once it is
+// confirmed, and its time.
+func AppendRow(b []byte, person string, st *seat.Standing, confirmed bool) []byte {
 	b = append(b, `{"pool":"`...)
 	b = append(b, st.Pool...)
 	if person != "" {
@@ -58,8 +58,10 @@ func AppendRow(b []byte, person string, st *seat.Standing) []byte {
 		b = append(b, person...)
 	}
 	b = append(b, '"')
-	b = appendStanding(b, st, true)
-	b = appendSeq(b, st)
+	b = appendStanding(b, st, confirmed)
+	if confirmed {
+		b = appendSeq(b, st)
+	}
 	return append(AppendTime(b, `,"at":"`, st.At), '}')
 }
 
@@ -157,7 +159,7 @@ func AppendBasket(b []byte, realm string, c *seat.Basket, items []seat.Result, s
 	b = appendPlain(b, `,"person":"`, c.Person)
 	b = appendPlain(b, `,"mode":"`, ModeName(c.Mode))
 	b = appendItems(b, c, items, s)
-	return append(s.append(b), '}')
+	return append(s.Append(b), '}')
 }
 
 func appendItems(b []byte, c *seat.Basket, items []seat.Result, s Stamp) []byte {
@@ -172,7 +174,7 @@ func appendItems(b []byte, c *seat.Basket, items []seat.Result, s Stamp) []byte 
 			b = append(b, `,"refused":{"code":"`...)
 			b = append(b, it.Refusal.Code...)
 			b = append(b, '"')
-			p := Refused(&it.Refusal)
+			p := Refused(&it.Refusal, c.Items[i].Pool)
 			b = append(p.appendFacts(b, confirmed), '}')
 		} else {
 			b = appendStanding(b, &it.Standing, confirmed)
@@ -188,18 +190,17 @@ func appendItems(b []byte, c *seat.Basket, items []seat.Result, s Stamp) []byte 
 	return append(b, ']')
 }
 
-// Refused makes the Problem of a refusal, with the fact that explains it.
-func Refused(r *seat.Refusal) Problem {
+// Refused makes the Problem of a refusal about a pool, with the fact that explains it.
+func Refused(r *seat.Refusal, pool string) Problem {
 	m := Mean(r.Code)
-	p := Problem{Code: r.Code, Status: m.Status, Title: m.Title, Detail: m.Detail, Limit: r.Limit, Seq: r.Seq}
+	p := Problem{Code: r.Code, Status: m.Status, Title: m.Title, Detail: m.Detail, Pool: pool, Limit: r.Limit, Seq: r.Seq}
 	switch r.Code {
 	case seat.NotOpen:
 		p.OpensAt = r.Time
 	case seat.Closed:
 		p.ClosedAt = r.Time
-	case seat.UnknownPool:
-		p.Pool = r.Pool
-	default:
+	}
+	if r.Pool != pool {
 		p.HeldPool = r.Pool
 	}
 	return p
@@ -239,7 +240,7 @@ func (p *Problem) appendWith(b []byte, c *seat.Basket, items []seat.Result) []by
 		b = appendItems(b, c, items, s)
 	}
 	if p.Durability != "" {
-		b = s.append(b)
+		b = s.Append(b)
 	}
 	return append(b, '}')
 }

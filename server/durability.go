@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"holdfast/engine"
+	"holdfast/internal/wire"
+	"holdfast/seat"
+)
+
+// patience is how long an answer may take to get how far.
+type patience struct {
+	until wire.Durability // Preapproved: do not wait at all
+	limit time.Duration
+}
+
+// settle waits for the confirmation of what was decided at start, and for the record of mark, as far as the caller asked,
+// and says how far it has got. The error is engine.ErrUnknown: it can no longer be told.
+func (s *Server) settle(ctx context.Context, p patience, st engine.Stamp, mark uint64, start time.Time) (wire.Durability, error) {
+	if !st.Confirmed() {
+		if p.until == wire.Preapproved {
+			return wire.Preapproved, nil
+		}
+		if err := waitConfirmed(ctx, p, st); err != nil {
+			if errors.Is(err, engine.ErrUnknown) {
+				return "", err
+			}
+			return wire.Preapproved, nil
+		}
+	}
+	s.metrics.confirm.Observe(time.Since(start).Seconds())
+	if s.recorder == nil {
+		return wire.Confirmed, nil
+	}
+	if s.recorder.Recorded() >= mark {
+		return wire.Recorded, nil
+	}
+	if p.until != wire.Recorded {
+		return wire.Confirmed, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, start.Add(p.limit))
+	defer cancel()
+	if s.recorder.Wait(ctx, mark) != nil {
+		return wire.Confirmed, nil
+	}
+	s.metrics.record.Observe(time.Since(start).Seconds())
+	return wire.Recorded, nil
+}
+
+// markOf is the sequence that an answer's record rests on: a standing is in the database once its own event is; that there
+// is none, or that something was refused, once everything before it is.
+func markOf(st *seat.Standing, refused bool, asOf uint64) uint64 {
+	if refused || st.Seq == 0 {
+		return asOf
+	}
+	return st.Seq
+}
+
+// shortWait is how long a wait goes on without asking whether the caller is still there: most are over in a millisecond,
+// and asking costs more than that is worth.
+const shortWait = time.Second
+
+func waitConfirmed(ctx context.Context, p patience, st engine.Stamp) error {
+	if p.limit > shortWait {
+		ctx, cancel := context.WithTimeout(ctx, p.limit)
+		defer cancel()
+		return st.Wait(ctx)
+	}
+	a := alarms.Get().(*alarm)
+	a.timer.Reset(p.limit)
+	err := st.Wait(a)
+	if a.timer.Stop() { // it neither rang nor will: it can serve again
+		alarms.Put(a)
+	}
+	return err
+}
+
+// alarm is a context that ends when its timer fires. context.WithTimeout costs a microsecond and four allocations for
+// each answer; this one is reused.
+type alarm struct {
+	timer *time.Timer
+	rung  atomic.Bool
+	done  chan struct{}
+}
+
+// alarms holds stopped alarms that never rang.
+var alarms = sync.Pool{New: func() any {
+	a := &alarm{done: make(chan struct{})}
+	a.timer = time.AfterFunc(time.Hour, a.ring)
+	a.timer.Stop()
+	return a
+}}
+
+func (a *alarm) ring() {
+	a.rung.Store(true)
+	close(a.done)
+}
+
+func (a *alarm) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (a *alarm) Done() <-chan struct{}       { return a.done }
+func (a *alarm) Value(any) any               { return nil }
+
+func (a *alarm) Err() error {
+	if a.rung.Load() {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

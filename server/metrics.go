@@ -1,0 +1,113 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast"
+	"holdfast/internal/wire"
+	"holdfast/seat"
+)
+
+// metrics are the server's own. What is counted on the way of a claim is looked up once, here.
+type metrics struct {
+	decide  prometheus.Histogram
+	confirm prometheus.Histogram
+	record  prometheus.Histogram
+
+	byRoute   *prometheus.CounterVec
+	byStatus  [seat.Released + 1]prometheus.Counter
+	byCode    map[holdfast.Code]prometheus.Counter
+	other     prometheus.Counter
+	exhibited http.Handler
+}
+
+func newMetrics(s *Server) (*metrics, error) {
+	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_decisions_total",
+		Help: "Commands about one person and pool, by what was decided: the standing or the code of the refusal; busy and unknown too."}, []string{"outcome"})
+	m := &metrics{
+		decide: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_decide_seconds",
+			Help: "Time to decide a command, the wait for the shard's lock included.", Buckets: prometheus.ExponentialBuckets(1e-6, 4, 10)}),
+		confirm: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_confirm_seconds",
+			Help: "Time from taking a command or a read up to its confirmation, of those that waited for it.", Buckets: prometheus.ExponentialBuckets(1e-4, 2, 14)}),
+		record: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_record_seconds",
+			Help: "Time from taking a command up to its commit in the customer's database, of those that waited for it.", Buckets: prometheus.ExponentialBuckets(1e-3, 2, 16)}),
+		byRoute: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_http_requests_total",
+			Help: "HTTP requests by route and class of the status."}, []string{"route", "class"}),
+		byCode:    map[holdfast.Code]prometheus.Counter{},
+		other:     decisions.WithLabelValues("other"),
+		exhibited: promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{}),
+	}
+	for st := range m.byStatus {
+		m.byStatus[st] = decisions.WithLabelValues(seat.Status(st).String())
+	}
+	for _, row := range wire.Codes() {
+		m.byCode[row.Code] = decisions.WithLabelValues(string(row.Code))
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	collectors := []prometheus.Collector{decisions, m.decide, m.confirm, m.record, m.byRoute,
+		gauge("holdfast_http_in_flight", "Requests at work, feeds apart.", func() float64 { return float64(s.calls.inside.Load()) }),
+		gauge("holdfast_http_feeds", "Open feeds.", func() float64 { return float64(s.feeds.inside.Load()) }),
+	}
+	if s.recorder != nil {
+		collectors = append(collectors,
+			gauge("holdfast_mirror_lag_seconds", "Age of the oldest confirmed event that the customer's database has not committed.", func() float64 {
+				_, lag, _ := s.recorder.Status()
+				return lag.Seconds()
+			}),
+			gauge("holdfast_mirror_lag_events", "Confirmed events that the customer's database has not committed.", func() float64 {
+				return float64(behind(s.engine.Durable().Seq, s.recorder.Recorded()))
+			}))
+	}
+	for _, c := range collectors {
+		if err := s.cfg.Registerer.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func behind(durable, recorded uint64) uint64 {
+	if recorded > durable {
+		return 0
+	}
+	return durable - recorded
+}
+
+// outcome is the counter of a code.
+func (m *metrics) outcome(code holdfast.Code) prometheus.Counter {
+	if c, ok := m.byCode[code]; ok {
+		return c
+	}
+	return m.other
+}
+
+// decided counts one decision.
+func (m *metrics) decided(r *seat.Result) {
+	switch {
+	case r.Refused():
+		m.outcome(r.Refusal.Code).Inc()
+	case int(r.Status) < len(m.byStatus):
+		m.byStatus[r.Status].Inc()
+	default:
+		m.other.Inc()
+	}
+}
+
+// requests gives the counters of a route, by the first digit of the status.
+func (m *metrics) requests(r *route) (count [6]prometheus.Counter) {
+	for class := range count {
+		count[class] = m.byRoute.WithLabelValues(r.pattern(), strconv.Itoa(class)+"xx")
+	}
+	return count
+}
+
+func getMetrics(c *call) int {
+	c.metrics.exhibited.ServeHTTP(c.w, c.r)
+	return http.StatusOK
+}

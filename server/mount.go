@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast/internal/wire"
+)
+
+// mount makes the multiplexer of the routes. Beside each path stands one row without a method, which answers 405, and
+// below all of them one that answers 404.
+func (s *Server) mount() {
+	methods := map[string][]string{}
+	for _, r := range table() {
+		methods[r.path] = append(methods[r.path], r.method)
+		s.mux.HandleFunc(r.pattern(), s.entry(&r))
+	}
+	for path, allowed := range methods {
+		if slices.Contains(allowed, http.MethodGet) {
+			allowed = append(allowed, http.MethodHead)
+		}
+		slices.Sort(allowed)
+		allow := strings.Join(allowed, ", ")
+		nowhere := s.entry(&route{method: "*", path: path, door: open, handle: func(c *call) int {
+			c.w.Header()["Allow"] = []string{allow}
+			return c.problem(wire.New(wire.BadMethod, "It takes "+allow+"."))
+		}})
+		s.mux.HandleFunc(path, nowhere)
+	}
+	s.mux.HandleFunc("/", s.entry(&route{method: "*", path: "/", door: open, handle: func(c *call) int {
+		return c.problem(wire.New(wire.NotFound, "The paths are listed in /openapi.json."))
+	}}))
+}
+
+// table is routes with what follows from the path.
+func table() []route {
+	list := routes()
+	for i := range list {
+		r := &list[i]
+		r.names.realm = strings.Contains(r.path, "{realm}")
+		r.names.pool = strings.Contains(r.path, "{pool}")
+		r.names.person = strings.Contains(r.path, "{person}")
+	}
+	return list
+}
+
+// entry is the way into a route: its door, its ids and parameters, its handler, its count.
+func (s *Server) entry(r *route) http.HandlerFunc {
+	count := s.metrics.requests(r)
+	return func(w http.ResponseWriter, req *http.Request) {
+		c := &call{Server: s, w: w, r: req, route: r}
+		status := c.enter()
+		count[min(status/100, 5)].Inc()
+	}
+}
+
+// enter passes the door and runs the handler.
+func (c *call) enter() int {
+	if gate := c.gate(); gate != nil {
+		if !gate.enter() {
+			return c.problem(wire.New(wire.Busy, "More requests are at work than the server takes at once, or it is stopping. Nothing was recorded: ask again."))
+		}
+		defer gate.leave()
+	}
+	if err := c.ids(); err != nil {
+		return c.fail(err)
+	}
+	if c.route.method != "*" { // what has no route takes any parameter, to say that it has none
+		if err := c.params(); err != nil {
+			return c.fail(err)
+		}
+	}
+	return c.route.handle(c)
+}
+
+func (c *call) gate() *gate {
+	switch c.route.door {
+	case counted:
+		return c.calls
+	case feeding:
+		return c.feeds
+	}
+	return nil
+}
+
+// serve is the outermost handler: who may not ask at all, and paths that the multiplexer would redirect.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !localHost(r.Host) || s.origin.Check(r) != nil {
+		s.turnAway(w, r, wire.New(wire.Forbidden, "There is no authentication yet: requests are taken only under the name localhost or a loopback address, and not from pages of another origin."))
+		return
+	}
+	if path := r.URL.Path; strings.Contains(path, "//") || (strings.Contains(path, "/.") && dotted(path)) {
+		s.turnAway(w, r, wire.New(wire.NotFound, "A path has no empty parts, and neither . nor .. among them."))
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, p wire.Problem) {
+	c := &call{Server: s, w: w, r: r, route: &route{method: "*", path: "/"}}
+	c.problem(p)
+}
+
+// dotted says whether a part of the path is "." or "..".
+func dotted(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// pieceDeadline gives the reader of an answer in pieces its time to take the next one.
+func (c *call) pieceDeadline() error {
+	return http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(c.cfg.FeedWrite))
+}
