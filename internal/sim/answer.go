@@ -10,18 +10,21 @@ import (
 
 // Answer is what one client was told about one person in one pool.
 type Answer struct {
-	Realm, Pool, Person string
+	Realm  string `json:"realm"`
+	Pool   string `json:"pool"`
+	Person string `json:"person"`
 
-	Status     string // seated, waiting, offered, released, none; refused, busy, unknown
-	Code       string // refused: why
-	Seat       uint32
-	Position   uint32
-	Durability string // preapproved, confirmed, recorded; empty for busy and unknown
-	Seq        uint64 // of the standing; 0 = not told
-	AsOf       uint64
-	At         seat.Time
+	Status     string    `json:"status"`         // seated, waiting, offered, released, none; refused, busy, unknown
+	Code       string    `json:"code,omitempty"` // refused: why
+	Seat       uint32    `json:"seat,omitempty"`
+	Position   uint32    `json:"position,omitempty"`
+	Durability string    `json:"durability,omitempty"` // preapproved, confirmed, recorded; empty for busy and unknown
+	Seq        uint64    `json:"seq,omitempty"`        // of the standing; 0 = not told
+	AsOf       uint64    `json:"as_of,omitempty"`
+	At         seat.Time `json:"at,omitempty"`
 
-	SentAt, ReceivedAt time.Time
+	SentAt     time.Time `json:"sent_at"`
+	ReceivedAt time.Time `json:"received_at"`
 }
 
 // Answer compares an answer with the log. Call it when the checker has taken exactly the events up to a.AsOf; an answer

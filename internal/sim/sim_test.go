@@ -185,7 +185,9 @@ func TestPlantedBugs(t *testing.T) {
 		plant      func(h *history) bool
 	}{
 		{"promote the second in line", "S5", func(h *history) bool {
-			i := find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByPromotion && e.Kind == seat.SeatTaken && e.Swap == "" })
+			i := find(h, 0, func(e *seat.Event) bool {
+				return e.Cause == seat.ByPromotion && e.Kind == seat.SeatTaken && e.Swap == ""
+			})
 			if i < 0 {
 				return false
 			}
@@ -216,7 +218,9 @@ func TestPlantedBugs(t *testing.T) {
 			return true
 		}},
 		{"put in line though a seat is free", "S3", func(h *history) bool {
-			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.SeatTaken && e.Was == seat.None && e.Cause == seat.ByClaim })
+			i := find(h, 0, func(e *seat.Event) bool {
+				return e.Kind == seat.SeatTaken && e.Was == seat.None && e.Cause == seat.ByClaim
+			})
 			e := h.events[i].Seat
 			h.events[i].Seat = seat.Event{Kind: seat.LineJoined, Pool: e.Pool, Person: e.Person, Was: e.Was, Cause: seat.ByClaim, Ticket: 1}
 			return true
