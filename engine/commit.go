@@ -100,8 +100,11 @@ func (e *Engine) runDue() (wait time.Duration, ok bool) {
 	}
 	e.alarm = 0
 	now := e.nowLocked()
-	if e.log.Room() != nil || e.crowdedLocked() {
-		return time.Millisecond, true // the log is behind: due work must wait as everybody does
+	if e.log.Room() != nil {
+		return 100 * time.Millisecond, true // no disk: due work must wait as everybody does
+	}
+	if e.crowdedLocked() {
+		return time.Millisecond, true
 	}
 	for _, realm := range e.stepper.State.Realms() {
 		if next, due := realm.Seats.NextDue(); !due || next > now {
@@ -116,8 +119,8 @@ func (e *Engine) runDue() (wait time.Duration, ok bool) {
 	if e.alarm == 0 {
 		return 0, false
 	}
-	wait = time.Duration(max(e.alarm-now, 0)) * time.Microsecond
-	return min(wait, maxSleep), true
+	wait = time.Duration(min(max(e.alarm-now, 0), seat.Time(maxSleep/time.Microsecond))) * time.Microsecond
+	return wait, true
 }
 
 func (e *Engine) noteAlarmLocked(next seat.Time, due bool) {
@@ -139,9 +142,6 @@ func (e *Engine) alarmLocked(realm *holdfast.Realm) {
 
 // fail ends the engine after an error of the log: what is not durable becomes unknown, and nothing is tried again.
 func (e *Engine) fail(cause error) {
-	err := fmt.Errorf("engine: the log failed, what was not confirmed is unknown: %w", cause)
-	e.ending.failed.Store(&err)
-	e.cfg.Logger.Error("the log failed; the engine ends", "error", cause)
 	e.mu.Lock()
 	e.stopping = true
 	lost := append(e.sealed, e.open)
@@ -150,6 +150,13 @@ func (e *Engine) fail(cause error) {
 	}
 	e.sealed, e.open, e.flying = nil, newBatch(), nil
 	e.mu.Unlock()
+	e.abandon(fmt.Errorf("engine: the log failed, what was not confirmed is unknown: %w", cause), lost...)
+}
+
+// abandon ends the engine because of err. The lost batches are out of the committer's reach.
+func (e *Engine) abandon(err error, lost ...*batch) {
+	e.ending.failed.CompareAndSwap(nil, &err)
+	e.cfg.Logger.Error("the engine ends", "error", err)
 	for _, b := range lost {
 		b.err = ErrUnknown
 		close(b.done)

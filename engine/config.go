@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"holdfast/internal/journal"
 )
 
 // Config is how an engine runs. DefaultConfig gives a filled one.
@@ -21,6 +23,9 @@ type Config struct {
 	// SnapshotEvery is the number of events after which a snapshot is made in the background; 0 = never.
 	// Recovery replays at most about this many events. A snapshot needs a second copy of the state in memory meanwhile.
 	SnapshotEvery uint64
+	// Readers are the names of Retain that must have spoken before anything of the log is let go: a mirror whose database
+	// is down at the start does not know its own cursor yet.
+	Readers []string
 	// OnBatch, if not nil, is told of each durable batch. It runs on the committer: it must be quick.
 	OnBatch func(BatchStats)
 }
@@ -68,6 +73,6 @@ var (
 	ErrUnknown = errors.New("unknown: the log failed before this was confirmed")
 	// ErrStopped: the engine took no command because it is stopping or has ended. Nothing was recorded.
 	ErrStopped = errors.New("stopped: the engine takes no commands")
-	// ErrTrimmed: the log no longer reaches back to where a subscription wants to start.
-	ErrTrimmed = errors.New("trimmed: the log no longer reaches back that far")
+	// ErrTrimmed: the log no longer reaches back to where a reader is or wants to start.
+	ErrTrimmed = journal.ErrTrimmed
 )

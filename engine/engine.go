@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type Engine struct {
 	durable durable
 	ending  ending
 	retained
+	snapshotting sync.Mutex // one snapshot at a time
 }
 
 // shard is the state and what was decided on it and is not yet durable.
@@ -33,6 +35,7 @@ type shard struct {
 	tail     *batch   // the one that has the head of the log, durable or not; nil: the log as it was opened
 	pending  int      // bytes in open, sealed and flying
 	stopping bool     // no more commands
+	turning  bool     // a command is being decided: the state may be ahead of the open batch
 	alarm    seat.Time
 
 	work chan struct{} // wakes the committer; holds one
@@ -48,18 +51,24 @@ type batch struct {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
-// clock is wall time at the start plus monotonic time since: no step of the wall clock reaches a decision.
+// clock is wall time at the start plus monotonic time since: no step of the wall clock reaches a decision. If the wall
+// clock was set back behind the log before the start, it goes on from the log's time at half speed until the wall clock
+// has caught up: it neither goes back nor stands still, so offers still end, and it heals by itself.
 type clock struct {
 	start time.Time
-	wall  seat.Time
+	wall  seat.Time // at start
+	floor seat.Time // the last time in the log, at start
 }
 
-func newClock() clock {
+func newClock(floor seat.Time) clock {
 	now := time.Now()
-	return clock{start: now, wall: seat.TimeOf(now)}
+	return clock{start: now, wall: seat.TimeOf(now), floor: floor}
 }
 
-func (c clock) now() seat.Time { return c.wall + seat.Time(time.Since(c.start)/time.Microsecond) }
+func (c clock) now() seat.Time {
+	since := seat.Time(time.Since(c.start) / time.Microsecond)
+	return max(c.wall+since, c.floor+since/2)
+}
 
 // durable is the end of what is confirmed, and who waits for it to move.
 type durable struct {
@@ -97,12 +106,15 @@ func Open(log Log, cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	replayed := time.Since(began)
-	e := &Engine{log: log, cfg: cfg, clock: newClock()}
+	e := &Engine{log: log, cfg: cfg, clock: newClock(state.At())}
 	e.stepper.State = state
 	e.open = newBatch()
 	e.work, e.due = make(chan struct{}, 1), make(chan struct{}, 1)
 	e.ending.begun, e.ending.done = make(chan struct{}), make(chan struct{})
 	e.retained.cursors = map[string]uint64{}
+	for _, name := range cfg.Readers {
+		e.retained.cursors[name] = 0
+	}
 	moved := make(chan struct{})
 	e.durable.moved.Store(&moved)
 	if err := e.markStart(); err != nil {
@@ -153,7 +165,7 @@ func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) {
 		}
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	defer e.leaveLocked()
 	if e.stopping {
 		return Answer{}, ErrStopped
 	}
@@ -161,22 +173,41 @@ func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) {
 		return Answer{}, ErrBusy
 	}
 	now := e.nowLocked()
+	e.turning = true
 	if !look && !e.runDueLocked(e.stepper.State.Realm(realm), now) {
+		e.turning = false
 		return Answer{}, ErrBusy
 	}
 	cmd := holdfast.Command{Realm: realm, At: now, Body: body}
 	count, size := e.open.Count, len(e.open.Bytes)
 	res := e.stepper.Step(&cmd, &e.open.Batch)
 	e.decidedLocked(count, size)
+	e.turning = false
 	e.alarmLocked(e.stepper.State.Realm(realm))
 	return Answer{Result: res, Stamp: e.stampLocked(now)}, nil
 }
 
-func validRealm(realm string, body holdfast.Body) error {
-	if _, own := body.(holdfast.Start); own {
-		return &seat.Invalid{Field: "body", Problem: "only the engine starts itself"}
+// leaveLocked gives the lock back. A panic inside a turn leaves a state that is ahead of what was recorded: nothing more
+// may be decided on it, and the turn, of which a part may stand in the open batch, must not reach the log. The panic goes
+// on to the caller, who may be a server that survives it.
+func (e *Engine) leaveLocked() {
+	if !e.turning {
+		e.mu.Unlock()
+		return
 	}
-	return seat.ValidID("realm", realm)
+	e.stopping, e.turning = true, false
+	lost := e.open
+	e.open = newBatch()
+	e.mu.Unlock()
+	e.abandon(errors.New("engine: a decision panicked, its state is void"), lost)
+}
+
+func validRealm(realm string, body holdfast.Body) error {
+	switch body.(type) {
+	case seat.Claim, seat.Release, seat.Accept, seat.Override, seat.Look, seat.PutPool, seat.Basket, holdfast.PutRealm:
+		return seat.ValidID("realm", realm)
+	}
+	return &seat.Invalid{Field: "body", Problem: fmt.Sprintf("%T is no command", body)}
 }
 
 // Read calls fn under the shard's lock. fn must be quick, must not change the State and must keep nothing of it.

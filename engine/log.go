@@ -30,7 +30,8 @@ type Log interface {
 	Epoch() uint64
 	// First is the oldest sequence that Read can still give; 0 while the log is empty.
 	First() uint64
-	// Read gives the durable frames from the one that has after+1.
+	// Read gives the durable frames from the one that has after+1. It fails with ErrTrimmed if that is gone; so does a
+	// Reader that Trim has overtaken.
 	Read(after uint64) (Reader, error)
 	// Trim lets everything before the given sequence go, in whole segments.
 	Trim(before uint64) error

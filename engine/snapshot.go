@@ -40,15 +40,13 @@ func (e *Engine) keepSnapshots() {
 		return
 	}
 	last := e.lastSnapshot()
-	for {
+	for !isClosed(e.ending.begun) {
 		moved := *e.durable.moved.Load()
-		if e.durable.seq.Load() >= last+e.cfg.SnapshotEvery {
-			if err := e.Snapshot(); err != nil {
+		if end := e.durable.seq.Load(); end > last && end-last >= e.cfg.SnapshotEvery {
+			if err := e.snapshot(); err != nil {
 				e.cfg.Logger.Error("no snapshot could be made; the log is kept", "error", err)
-				last = e.durable.seq.Load()
-			} else {
-				last = e.lastSnapshot()
 			}
+			last = end
 			continue
 		}
 		select {
@@ -61,15 +59,35 @@ func (e *Engine) keepSnapshots() {
 
 func (e *Engine) lastSnapshot() uint64 {
 	infos, err := e.log.Snapshots()
-	if err != nil || len(infos) == 0 {
+	if err != nil {
 		return 0
 	}
-	return infos[0].Position.Seq
+	for _, info := range infos {
+		if info.Damage == nil {
+			return info.Position.Seq
+		}
+	}
+	return 0
 }
 
 // Snapshot makes a snapshot of the durable state as it is now, and lets the log go that no snapshot and no retained
-// cursor needs. It works beside decisions; it takes a second copy of the state in memory until it returns.
+// cursor needs. It works beside decisions; it takes a second copy of the state in memory until it returns. One at a time
+// is made, and Close waits for it: afterwards the log may have another owner. Errors: ErrStopped; those of the log.
 func (e *Engine) Snapshot() error {
+	e.mu.Lock()
+	if e.stopping {
+		e.mu.Unlock()
+		return ErrStopped
+	}
+	e.ending.wait.Add(1) // before begun is closed, so before end waits
+	e.mu.Unlock()
+	defer e.ending.wait.Done()
+	return e.snapshot()
+}
+
+func (e *Engine) snapshot() error {
+	e.snapshotting.Lock()
+	defer e.snapshotting.Unlock()
 	began := time.Now()
 	state, err := newestSnapshot(e.log, e.cfg.Logger)
 	if err != nil {

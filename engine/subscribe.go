@@ -28,7 +28,8 @@ type Subscription struct {
 // Subscribe starts behind the given sequence; 0 starts at the first event. Errors: ErrTrimmed when the log no longer has
 // the next one; an error when after is beyond the durable end: then it is a cursor of another log.
 func (e *Engine) Subscribe(after uint64) (*Subscription, error) {
-	if end := e.durable.seq.Load(); after > end {
+	// The log's own end: a subscription may have given an event before the committer told of it.
+	if end := e.log.Last().Seq; after > end {
 		return nil, fmt.Errorf("engine: no event %d: the log ends at %d", after, end)
 	}
 	if after+1 < e.log.First() {
