@@ -17,7 +17,7 @@ type refs struct {
 func (s *State) resolve(poolName, personName string) refs {
 	r := refs{pool: s.pools[poolName], person: s.people.find(personName)}
 	if r.pool != nil && r.person != 0 {
-		r.claim = s.index[pair(r.pool.number, r.person)]
+		r.claim = s.claimOf(r.pool.number, r.person)
 	}
 	return r
 }
@@ -73,7 +73,7 @@ func (s *State) firstClaim(e *Event, r refs) refs {
 		s.claims.at(r.pool.final).nextOfPool = r.claim
 	}
 	r.pool.final = r.claim
-	s.index[pair(r.pool.number, r.person)] = r.claim
+	s.index.add(mix(pair(r.pool.number, r.person)), r.claim)
 	return r
 }
 

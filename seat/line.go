@@ -111,6 +111,9 @@ func (l *line) allow(ticket uint32, eligible bool) {
 
 // position counts who is present up to the ticket, itself included: 1 is next.
 func (l *line) position(ticket uint32) uint32 {
+	if ticket == l.last { // who has just joined: the case of a rush
+		return l.waiting()
+	}
 	var sum uint64
 	for i := l.find(ticket) + 1; i > 0; i -= i & -i {
 		sum += l.tree[i-1]

@@ -1,10 +1,14 @@
 package seat
 
-import "strings"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // people is everybody of a realm who ever had a claim. A person's number is the place in order of first appearance, from 1.
 type people struct {
-	numbers map[string]uint32
+	seed    maphash.Seed // callers choose names: they must not be able to choose collisions
+	numbers table        // by name
 	list    store[person]
 	names   strings.Builder // names are cut from one block of memory: one allocation for thousands
 }
@@ -20,7 +24,10 @@ type person struct {
 
 const nameBlock = 64 << 10
 
-func (p *people) find(name string) uint32 { return p.numbers[name] }
+// find gives the person of a name; 0 = nobody.
+func (p *people) find(name string) uint32 {
+	return p.numbers.find(maphash.String(p.seed, name), func(n uint32) bool { return p.at(n).name == name })
+}
 
 func (p *people) at(n uint32) *person { return p.list.at(n) }
 
@@ -34,7 +41,7 @@ func (p *people) add(name string) uint32 {
 	p.names.WriteString(name)
 	name = p.names.String()[start:]
 	n := p.list.add(person{name: name})
-	p.numbers[name] = n
+	p.numbers.add(maphash.String(p.seed, name), n)
 	return n
 }
 

@@ -154,7 +154,7 @@ func (s *State) readClaim(in *snapshotReader) {
 		s.claims.at(p.final).nextOfPool = n
 	}
 	p.final = n
-	s.index[pair(c.pool, c.person)] = n
+	s.index.add(mix(pair(c.pool, c.person)), n)
 	if swap != 0 {
 		s.link(n, swap)
 	}

@@ -1,5 +1,7 @@
 package seat
 
+import "hash/maphash"
+
 // State is the seats of one realm: a fold of its events. See the package comment: pure, not safe for concurrent use.
 //
 // Pools, people, claims and groups have numbers, in the order of their first event, from 1; 0 is none.
@@ -11,7 +13,7 @@ type State struct {
 	groups    map[string]uint32
 	people    people
 	claims    store[claim]
-	index     map[uint64]uint32 // pool<<32|person → claim
+	index     table             // claims by pool and person
 	groupSeat map[uint64]uint32 // group<<32|person → the claim that holds the person's seat of that group (the newest)
 	swaps     map[uint32]uint32 // waiting or offered claim → the seated claim it will give up
 	swappedBy map[uint32]uint32 // the reverse
@@ -61,13 +63,20 @@ func NewState() *State {
 		limits:    DefaultLimits(),
 		pools:     map[string]*pool{},
 		groups:    map[string]uint32{},
-		people:    people{numbers: map[string]uint32{}},
-		index:     map[uint64]uint32{},
+		people:    people{seed: maphash.MakeSeed()},
 		groupSeat: map[uint64]uint32{},
 		swaps:     map[uint32]uint32{},
 		swappedBy: map[uint32]uint32{},
 		offers:    deadlines{of: map[uint32]Time{}},
 	}
+}
+
+// claimOf gives the person's claim in a pool; 0 = none.
+func (s *State) claimOf(pool, person uint32) uint32 {
+	return s.index.find(mix(pair(pool, person)), func(n uint32) bool {
+		c := s.claims.at(n)
+		return c.pool == pool && c.person == person
+	})
 }
 
 func pair(high, low uint32) uint64 { return uint64(high)<<32 | uint64(low) }
