@@ -158,20 +158,24 @@ func postBasket(c *call) int {
 	return c.write(status, jsonType, func(b []byte) []byte { return wire.AppendBasket(b, c.realm, &cmd, a.Items, st) })
 }
 
-// wholeRefusal is why nothing of a basket was done, and the pool it is about: the realm, or the first item of an
-// all-or-nothing basket that was itself refused. nil = the items speak for themselves.
+// wholeRefusal is why nothing of a basket was done, and the pool it is about: the realm, or the first item that was itself
+// refused where the others were not tried for it. nil = the items speak for themselves.
 func wholeRefusal(cmd *seat.Basket, a *engine.Answer) (why *seat.Refusal, pool string) {
 	if len(a.Items) == 0 {
 		return &a.Refusal, ""
 	}
-	if cmd.Mode != seat.All {
-		return nil, ""
-	}
+	whole := cmd.Mode == seat.All
 	for i := range a.Items {
 		r := &a.Items[i].Refusal
+		if r.Code == seat.NotAll {
+			whole = true
+		}
 		if r.Code != "" && (why == nil || why.Code == seat.NotAll) {
 			why, pool = r, cmd.Items[i].Pool
 		}
+	}
+	if !whole {
+		return nil, ""
 	}
 	return why, pool
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +24,7 @@ func (s *Server) settle(ctx context.Context, p patience, st engine.Stamp, mark u
 		if p.until == wire.Preapproved {
 			return wire.Preapproved, nil
 		}
-		if err := waitConfirmed(ctx, p, st); err != nil {
+		if err := s.waitConfirmed(ctx, p, st); err != nil {
 			if errors.Is(err, engine.ErrUnknown) {
 				return "", err
 			}
@@ -64,17 +63,17 @@ func markOf(st *seat.Standing, refused bool, asOf uint64) uint64 {
 // and asking costs more than that is worth.
 const shortWait = time.Second
 
-func waitConfirmed(ctx context.Context, p patience, st engine.Stamp) error {
+func (s *Server) waitConfirmed(ctx context.Context, p patience, st engine.Stamp) error {
 	if p.limit > shortWait {
 		ctx, cancel := context.WithTimeout(ctx, p.limit)
 		defer cancel()
 		return st.Wait(ctx)
 	}
-	a := alarms.Get().(*alarm)
+	a := s.alarms.Get().(*alarm)
 	a.timer.Reset(p.limit)
 	err := st.Wait(a)
 	if a.timer.Stop() { // it neither rang nor will: it can serve again
-		alarms.Put(a)
+		s.alarms.Put(a)
 	}
 	return err
 }
@@ -87,13 +86,12 @@ type alarm struct {
 	done  chan struct{}
 }
 
-// alarms holds stopped alarms that never rang.
-var alarms = sync.Pool{New: func() any {
+func newAlarm() any {
 	a := &alarm{done: make(chan struct{})}
 	a.timer = time.AfterFunc(time.Hour, a.ring)
 	a.timer.Stop()
 	return a
-}}
+}
 
 func (a *alarm) ring() {
 	a.rung.Store(true)

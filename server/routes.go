@@ -141,7 +141,7 @@ func claimRoutes() []route {
 		{method: "POST", path: claimPath + "/override", role: Staff, handle: postOverride,
 			op: operation{"override", "Seat or remove a person out of order, with a reason that is recorded", waits, nil, "Override", decided("Claim")}},
 		{method: "GET", path: poolPath + "/claims", role: Staff, handle: getRoster,
-			op: operation{"roster", "The claims of a pool, in the order the persons first claimed", paged("status", "format"), nil, "", read("ClaimList", answer{http.StatusOK, wire.CSV, ""}, answer{http.StatusNotAcceptable, wire.ProblemJSON, "Problem"})}},
+			op: operation{"roster", "The claims of a pool, in the order the persons first claimed", paged("status", "format"), nil, "", read("ClaimList", answer{http.StatusOK, wire.CSV, ""}, answer{http.StatusAccepted, wire.CSV, ""}, answer{http.StatusNotAcceptable, wire.ProblemJSON, "Problem"})}},
 		{method: "POST", path: realmPath + "/baskets", role: Person, handle: postBasket,
 			op: operation{"basket", "Several claims and swaps of one person, decided in one place of the order", waits, nil, "Basket", decided("BasketAnswer", mismatch)}},
 		{method: "GET", path: peoplePath, role: Person, handle: getPerson,

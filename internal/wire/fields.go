@@ -16,6 +16,7 @@ type fields struct {
 	members []value
 	taken   []bool
 	err     error
+	missing error // told last: a member of the wrong name explains it better
 }
 
 // fieldsOf reads an object; an empty body is one without members.
@@ -123,9 +124,16 @@ func (f *fields) filled(name string) string {
 func (f *fields) required(name string) string {
 	s := f.string(name)
 	if s == "" {
-		f.wrong(name, "is missing")
+		f.lacks(name, "is missing")
 	}
 	return s
+}
+
+// lacks keeps the first thing that is missing.
+func (f *fields) lacks(field, problem string) {
+	if f.missing == nil {
+		f.missing = &seat.Invalid{Field: field, Problem: problem}
+	}
 }
 
 // time reads an RFC 3339 time; zero when it is not there.
@@ -192,5 +200,5 @@ func (f *fields) end() error {
 			return &seat.Invalid{Field: join(name, ""), Problem: "is not a field of this message"}
 		}
 	}
-	return nil
+	return f.missing
 }

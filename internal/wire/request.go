@@ -27,7 +27,7 @@ func ParsePool(pool string, body []byte) (seat.PutPool, error) {
 	if n, ok := f.uint("capacity", seat.MaxCapacity); ok {
 		c.Capacity = uint32(n)
 	} else {
-		f.wrong("capacity", "is missing: the number of seats, 0 or more")
+		f.lacks("capacity", "is missing: the number of seats, 0 or more")
 	}
 	c.OpensAt, c.ClosesAt, c.PromoteUntil = f.time("opens_at"), f.time("closes_at"), f.time("promote_until")
 	switch p := f.filled("promotion"); p {
@@ -76,6 +76,7 @@ func ParseOverride(pool, person string, body []byte) (seat.Override, error) {
 	f := fieldsOf(body)
 	c := seat.Override{Pool: pool, Person: person}
 	switch a := f.required("action"); a {
+	case "":
 	case "seat":
 		c.Action = seat.SeatPerson
 	case "remove":
@@ -104,7 +105,7 @@ func ParseBasket(body []byte) (seat.Basket, error) {
 	f := fieldsOf(body)
 	c := seat.Basket{Person: f.required("person")}
 	mode := f.required("mode")
-	if c.Mode = modes[mode]; c.Mode == 0 {
+	if c.Mode = modes[mode]; c.Mode == 0 && mode != "" {
 		f.wrong("mode", fmt.Sprintf(`is %.64q: it must be "all", "each" or "each_or_wait"`, mode))
 	}
 	f.array("items", seat.MaxBasket, func(f *fields) {
