@@ -84,13 +84,17 @@ func (a *appender) writeLocked(h frameHeader, payload []byte) error {
 	}
 	h.version, h.logID, h.epoch, h.prevHash = version, a.at.LogID, a.epoch, a.at.Hash
 	h.length = uint32(len(payload))
-	frame := a.encodeLocked(h, payload, need)
-	a.hash.begin(frame, len(payload))
+	a.buf = grown(a.buf, int(need))
+	frame := a.buf
+	h.put(frame)
+	a.hash.begin(payload)
+	copyPayload(frame, payload)
+	sealChecksum(frame, a.cur.head.salt, a.cur.off)
 	_, err := a.cur.file.WriteAt(frame, a.cur.off)
 	if err == nil {
 		err = a.cur.file.Datasync()
 	}
-	sum := a.hash.end()
+	sum := a.hash.end(frame)
 	if err != nil {
 		return err
 	}
@@ -102,19 +106,6 @@ func (a *appender) writeLocked(h frameHeader, payload []byte) error {
 	a.cat.publish(a.at, a.cur.off)
 	a.ahead.progress(a.cur.head.index, a.cur.off, a.cur.head.size-a.cur.off)
 	return nil
-}
-
-// encodeLocked gives the padded frame, in a buffer that the next call reuses.
-func (a *appender) encodeLocked(h frameHeader, payload []byte, padded int64) []byte {
-	if int64(cap(a.buf)) < padded {
-		a.buf = make([]byte, padded)
-	}
-	frame := a.buf[:padded]
-	h.put(frame)
-	n := copy(frame[frameHeaderBytes:], payload)
-	clear(frame[frameHeaderBytes+n:])
-	sealChecksum(frame, a.cur.head.salt, a.cur.off)
-	return frame
 }
 
 // rollLocked takes the next segment into use. Every frame of the one before is
@@ -159,9 +150,9 @@ func newSalt(entropy io.Reader) (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-// finish ends the writing: with a seal if clean, else as a crash would. It
-// gives the sticky error, if there was one before.
-func (a *appender) finish(clean bool) error {
+// finish ends the writing, once: with a seal if clean, else as a crash would.
+// It gives the sticky error, if there was one before, and then releases the lock.
+func (a *appender) finish(clean bool, lock io.Closer) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if errors.Is(a.err, ErrClosed) {
@@ -175,47 +166,5 @@ func (a *appender) finish(clean bool) error {
 	a.err = ErrClosed
 	a.ahead.stop(clean)
 	a.hash.stop()
-	return errors.Join(err, a.cur.file.Close())
+	return errors.Join(err, a.cur.file.Close(), lock.Close())
 }
-
-// hasher computes the hash of a frame beside the write of it: at 512 KiB the
-// hash takes as long as a fast disk does. One goroutine, ended by stop.
-type hasher struct {
-	in     chan []byte
-	out    chan [32]byte
-	inline []byte // a frame too small to be worth the hand-over
-}
-
-// hashInline is the largest frame, in bytes, that the appender hashes itself.
-const hashInline = 8 << 10
-
-func newHasher() *hasher {
-	h := &hasher{in: make(chan []byte), out: make(chan [32]byte, 1)}
-	go func() {
-		for b := range h.in {
-			h.out <- hashFrame(b, len(b)-frameHeaderBytes)
-		}
-	}()
-	return h
-}
-
-// begin starts on a frame, which must not change until end.
-func (h *hasher) begin(frame []byte, length int) {
-	b := frame[:frameHeaderBytes+length]
-	if len(b) <= hashInline {
-		h.inline = b
-		return
-	}
-	h.in <- b
-}
-
-// end gives the hash of the frame that begin was given.
-func (h *hasher) end() [32]byte {
-	if b := h.inline; b != nil {
-		h.inline = nil
-		return hashFrame(b, len(b)-frameHeaderBytes)
-	}
-	return <-h.out
-}
-
-func (h *hasher) stop() { close(h.in) }

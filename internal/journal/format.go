@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
 )
@@ -27,12 +26,13 @@ import (
 //	0       4        8         10     11  12      16       32      40      48       52  56        88      88+length
 //	├ magic ┼ crc32c ┼ version ┼ kind ┼ 0 ┼ count ┼ log id ┼ epoch ┼ first ┼ length ┼ 0 ┼ prevHash ┼ payload ┼ padding ┤
 //
-// The checksum begins with the salt of the segment and the offset of the frame,
-// then covers byte 8 to the end of the padding: an image of a frame in somebody's
+// The checksum starts from the salt of the segment mixed with the offset of the
+// frame (frameChecksum), and covers byte 8 to the end of the padding: an image of a frame in somebody's
 // payload, or a block that the disk put in the wrong place, never passes for a
-// frame. The hash of a frame is the SHA-256 of byte 8 to the end of the payload,
-// which does not depend on where the frame stands. prevHash is the hash of the
-// data frame before; start and seal frames are not part of the chain.
+// frame. The hash of a frame does not depend on where it stands: it is the SHA-256
+// of bytes 8 to 88, then the SHA-256 of each 64 KiB of the payload (the last piece
+// may be shorter), in order. prevHash is the hash of the data frame before; start
+// and seal frames are not part of the chain.
 const (
 	version = 1
 
@@ -178,6 +178,12 @@ func (h *frameHeader) put(b []byte) {
 	copy(b[56:], h.prevHash[:])
 }
 
+// copyPayload puts the payload after the header, and zeros after it.
+func copyPayload(frame, payload []byte) {
+	n := copy(frame[frameHeaderBytes:], payload)
+	clear(frame[frameHeaderBytes+n:])
+}
+
 // sealChecksum fills in the checksum of a padded frame.
 func sealChecksum(frame []byte, salt uint64, off int64) {
 	binary.LittleEndian.PutUint32(frame[4:], frameChecksum(frame, salt, off))
@@ -185,15 +191,8 @@ func sealChecksum(frame []byte, salt uint64, off int64) {
 
 // frameChecksum is the checksum of a padded frame at an offset.
 func frameChecksum(frame []byte, salt uint64, off int64) uint32 {
-	var place [16]byte
-	binary.LittleEndian.PutUint64(place[:], salt)
-	binary.LittleEndian.PutUint64(place[8:], uint64(off))
-	return crc32.Update(crc32.Checksum(place[:], castagnoli), castagnoli, frame[hashFrom:])
-}
-
-// hashFrame is the link of the chain: the hash of a frame with that payload length.
-func hashFrame(frame []byte, length int) [32]byte {
-	return sha256.Sum256(frame[hashFrom : frameHeaderBytes+length])
+	place := salt ^ uint64(off)*0x9e3779b97f4a7c15 // spreads the offset over all bits
+	return crc32.Update(uint32(place>>32)^uint32(place), castagnoli, frame[hashFrom:])
 }
 
 // peekLength gives the length of the padded frame that begins in b, if b begins

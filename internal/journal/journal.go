@@ -86,7 +86,7 @@ func Open(fsys vfs.FS, dir string, cfg Config) (*Journal, error) {
 	}
 	j := &Journal{fs: fsys, dir: dir, cfg: cfg, lock: lock}
 	if err := j.recover(); err != nil {
-		return nil, fmt.Errorf("journal: open: %w", errors.Join(err, lock.Close()))
+		return nil, fmt.Errorf("journal: open: %w", err)
 	}
 	return j, nil
 }
@@ -145,8 +145,7 @@ func (j *Journal) Trim(before uint64) error {
 // and releases the directory. Readers stay usable. A second call does nothing.
 // After an error of Append it writes no seal and returns that error.
 func (j *Journal) Close() error {
-	err := errors.Join(j.app.finish(true), j.lock.Close())
-	if err != nil {
+	if err := j.app.finish(true, j.lock); err != nil {
 		return fmt.Errorf("journal: close: %w", err)
 	}
 	return nil
@@ -155,7 +154,5 @@ func (j *Journal) Close() error {
 // Abort lets go of everything as a crash would, without a seal. For an engine
 // that has failed, and for tests.
 func (j *Journal) Abort() {
-	// Neither error says anything about the log, which is left as it is.
-	_ = j.app.finish(false)
-	_ = j.lock.Close()
+	_ = j.app.finish(false, j.lock) // says nothing about the log, which is left as it is
 }

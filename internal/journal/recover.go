@@ -21,28 +21,14 @@ type opener func(path string) (*walker, error)
 
 func (j *Journal) open(path string) (*walker, error) { return openWalker(j.fs, path) }
 
-// recover finds the end of the log, makes it durable, and begins an epoch.
+// recover finds the end of the log, makes it durable, and begins an epoch. If it
+// fails it has released the lock.
 func (j *Journal) recover() error {
-	found, err := list(j.fs, j.dir)
+	r, err := j.inspect()
 	if err != nil {
-		return err
+		return errors.Join(err, j.lock.Close())
 	}
-	for _, name := range found.temps {
-		if err := j.fs.Remove(filepath.Join(j.dir, name)); err != nil {
-			return err
-		}
-	}
-	r, err := inspect(j.open, j.dir, found, false)
-	if err != nil {
-		return err
-	}
-	if r.tail != nil {
-		err = errors.Join(checkSnapshots(j.fs, j.dir, found.snapshots, r.tail.at, j.cfg.Logger))
-	}
-	var cur current
-	if err == nil {
-		cur, err = j.settle(&r)
-	}
+	cur, err := j.settle(&r)
 	at, epoch := Position{LogID: cur.head.logID}, uint64(1)
 	if r.tail != nil {
 		at, epoch = r.tail.at, r.tail.epoch+1
@@ -52,9 +38,34 @@ func (j *Journal) recover() error {
 		if cur.file != nil {
 			err = errors.Join(err, cur.file.Close())
 		}
-		return err
+		return errors.Join(err, j.lock.Close())
 	}
 	return j.begin(r.segs, cur, at, epoch)
+}
+
+// inspect removes what a crash left unfinished, and looks at the rest.
+func (j *Journal) inspect() (r recovered, err error) {
+	found, err := list(j.fs, j.dir)
+	if err != nil {
+		return r, err
+	}
+	if r, err = inspect(j.open, j.dir, found, false); err != nil {
+		return r, err
+	}
+	if r.tail != nil {
+		if err := checkSnapshots(j.fs, j.dir, found.snapshots, r.tail.at, j.cfg.Logger); err != nil {
+			return r, errors.Join(err, r.tail.close())
+		}
+	}
+	for _, name := range found.temps {
+		if err := j.fs.Remove(filepath.Join(j.dir, name)); err != nil {
+			if r.tail != nil {
+				err = errors.Join(err, r.tail.close())
+			}
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 // settle makes sure that the tail is on the disk, and not only in the page
@@ -121,7 +132,7 @@ func (j *Journal) begin(segs []segment, cur current, at Position, epoch uint64) 
 	err := a.controlLocked(kindStart)
 	a.mu.Unlock()
 	if err != nil {
-		return errors.Join(err, a.finish(false))
+		return errors.Join(err, a.finish(false, j.lock))
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func (w *walker) decode(limit int64) (Frame, kind, error) {
 	w.epoch, w.sealed = h.epoch, h.kind == kindSeal
 	f := Frame{Epoch: h.epoch, First: h.first, Count: int(h.count), Payload: payload}
 	if h.kind == kindData {
-		f.Hash = hashFrame(b, len(payload))
+		f.Hash = hashFrame(b, payload)
 		w.at = Position{LogID: h.logID, Epoch: h.epoch, Seq: f.Last(), Hash: f.Hash}
 	}
 	return f, h.kind, nil
