@@ -1,0 +1,269 @@
+package rush
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// conn is one keep-alive connection that carries one request at a time. The load generator runs beside the server on
+// the same cores, so it spends as little as it can: no goroutine, no header map, no allocation for a request.
+// It is owned by one goroutine; after an error it must be closed.
+type conn struct {
+	net.Conn
+	r    *bufio.Reader
+	head []byte // the headers of every request, from "Host" on
+	out  []byte
+	body []byte
+}
+
+// address is where a server listens.
+type address struct {
+	host   string // host:port to dial
+	name   string // the Host header
+	prefix string // path before /v1
+	tls    bool
+	token  string
+}
+
+func parseAddress(target, token string) (address, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return address{}, err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	prefix := u.EscapedPath()
+	for len(prefix) > 0 && prefix[len(prefix)-1] == '/' {
+		prefix = prefix[:len(prefix)-1]
+	}
+	return address{host: net.JoinHostPort(u.Hostname(), port), name: u.Host, prefix: prefix, tls: u.Scheme == "https", token: token}, nil
+}
+
+// requestLimit is the longest that one request may take.
+const requestLimit = 30 * time.Second
+
+func dial(ctx context.Context, a address) (*conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second}
+	nc, err := d.DialContext(ctx, "tcp", a.host)
+	if err != nil {
+		return nil, err
+	}
+	if a.tls {
+		name, _, _ := net.SplitHostPort(a.host)
+		t := tls.Client(nc, &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}})
+		if err := t.HandshakeContext(ctx); err != nil {
+			nc.Close()
+			return nil, err
+		}
+		nc = t
+	}
+	head := "Host: " + a.name + "\r\nUser-Agent: holdfast-rush\r\n"
+	if a.token != "" {
+		head += "Authorization: Bearer " + a.token + "\r\n"
+	}
+	return &conn{Conn: nc, r: bufio.NewReaderSize(nc, 8<<10), head: []byte(head)}, nil
+}
+
+// request is what a student sends.
+type request struct {
+	method string
+	path   []byte // with the query
+	extra  string // further header lines, each ending in \r\n
+	body   []byte
+}
+
+// reply is what came back. Its body is valid until the next request on the connection.
+type reply struct {
+	status     int
+	retryAfter time.Duration
+	body       []byte
+	last       bool // the server closes the connection after it
+}
+
+// do sends one request and reads the whole reply. An error means that nobody knows whether the request took effect.
+func (c *conn) do(q *request) (reply, error) {
+	if err := c.send(q); err != nil {
+		return reply{}, err
+	}
+	return c.read()
+}
+
+func (c *conn) send(q *request) error {
+	b := append(c.out[:0], q.method...)
+	b = append(b, ' ')
+	b = append(b, q.path...)
+	b = append(b, " HTTP/1.1\r\n"...)
+	b = append(b, c.head...)
+	b = append(b, q.extra...)
+	if len(q.body) > 0 {
+		b = append(b, "Content-Type: application/json\r\n"...)
+	}
+	if len(q.body) > 0 || q.method == "PUT" || q.method == "POST" {
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, int64(len(q.body)), 10)
+		b = append(b, "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	b = append(b, q.body...)
+	c.out = b
+	if err := c.SetDeadline(time.Now().Add(requestLimit)); err != nil {
+		return err
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+var errHTTP = errors.New("this is not an HTTP/1.1 answer")
+
+// maxBody bounds one answer.
+const maxBody = 4 << 20
+
+// read reads one reply: a status line, headers, and a body with a length or in chunks.
+func (c *conn) read() (reply, error) {
+	rep, length, chunked, err := c.readHead()
+	if err != nil {
+		return rep, err
+	}
+	c.body = c.body[:0]
+	switch {
+	case chunked:
+		for {
+			n, err := c.chunk()
+			if err != nil {
+				return rep, err
+			}
+			if n == 0 {
+				break
+			}
+			if err := c.take(n); err != nil {
+				return rep, err
+			}
+			if line, err := c.line(); err != nil || len(line) != 0 {
+				return rep, errors.Join(errHTTP, err)
+			}
+		}
+	case length > 0:
+		if err := c.take(length); err != nil {
+			return rep, err
+		}
+	}
+	rep.body = c.body
+	return rep, nil
+}
+
+// readHead reads a status line and its headers.
+func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
+	line, err := c.line()
+	if err != nil {
+		return rep, 0, false, err
+	}
+	if len(line) < 12 || string(line[:7]) != "HTTP/1." {
+		return rep, 0, false, errHTTP
+	}
+	if rep.status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return rep, 0, false, errHTTP
+	}
+	rep.last = line[7] == '0'
+	for {
+		line, err := c.line()
+		if err != nil {
+			return rep, 0, false, err
+		}
+		if len(line) == 0 {
+			return rep, length, chunked, nil
+		}
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok {
+			return rep, 0, false, errHTTP
+		}
+		value = bytes.TrimSpace(value)
+		// The first byte of the name decides cheaply whether it is worth a closer look.
+		switch name[0] | 0x20 {
+		case 'c':
+			if bytes.EqualFold(name, []byte("Content-Length")) {
+				if length, err = strconv.Atoi(string(value)); err != nil || length < 0 || length > maxBody {
+					return rep, 0, false, fmt.Errorf("%w: Content-Length %q", errHTTP, value)
+				}
+			} else if bytes.EqualFold(name, []byte("Connection")) && bytes.EqualFold(value, []byte("close")) {
+				rep.last = true
+			}
+		case 't':
+			if bytes.EqualFold(name, []byte("Transfer-Encoding")) {
+				chunked = bytes.EqualFold(value, []byte("chunked"))
+			}
+		case 'r':
+			if bytes.EqualFold(name, []byte("Retry-After")) {
+				if s, err := strconv.ParseFloat(string(value), 64); err == nil && s >= 0 && s < 3600 {
+					rep.retryAfter = time.Duration(s * float64(time.Second))
+				}
+			}
+		}
+	}
+}
+
+// line reads up to \n and gives it without the line end; valid until the next read.
+func (c *conn) line() ([]byte, error) {
+	line, err := c.r.ReadSlice('\n')
+	if err != nil {
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return nil, fmt.Errorf("%w: a line is too long", errHTTP)
+		}
+		return nil, err
+	}
+	line = line[:len(line)-1]
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	if len(line) > 0 && line[0] == ':' {
+		return nil, errHTTP
+	}
+	return line, nil
+}
+
+// chunk reads the size of the next chunk; 0 = the body ends, and its trailer is read.
+func (c *conn) chunk() (int, error) {
+	line, err := c.line()
+	if err != nil {
+		return 0, err
+	}
+	size, _, _ := bytes.Cut(line, []byte(";"))
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(size)), 16, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%w: chunk size %q", errHTTP, size)
+	}
+	for n == 0 {
+		line, err := c.line()
+		if err != nil {
+			return 0, err
+		}
+		if len(line) == 0 {
+			return 0, nil
+		}
+	}
+	return int(n), nil
+}
+
+// take appends the next n bytes to the body.
+func (c *conn) take(n int) error {
+	had := len(c.body)
+	if had+n > maxBody {
+		return fmt.Errorf("%w: the body is larger than %d bytes", errHTTP, maxBody)
+	}
+	if cap(c.body) < had+n {
+		c.body = append(make([]byte, 0, max(had+n, 2*cap(c.body), 1<<10)), c.body...)
+	}
+	c.body = c.body[:had+n]
+	_, err := io.ReadFull(c.r, c.body[had:])
+	return err
+}

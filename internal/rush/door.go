@@ -1,0 +1,54 @@
+package rush
+
+import (
+	"context"
+	"sync"
+)
+
+// door is the way to the server: shut while the server is dead, open while it answers. Any goroutine may use it.
+//
+// Nobody dials while it is shut, so that no student's own socket can end up on the port the server is coming back to.
+type door struct {
+	address address
+
+	mu   sync.Mutex    // guards what follows
+	run  int           // counts the runs of the server, from 0
+	open chan struct{} // closed while the server answers
+}
+
+// newDoor gives an open door.
+func newDoor(a address) *door {
+	open := make(chan struct{})
+	close(open)
+	return &door{address: a, open: open}
+}
+
+// pass waits until the door is open, and says which run of the server is behind it.
+func (d *door) pass(ctx context.Context) (run int, err error) {
+	for {
+		d.mu.Lock()
+		run, open := d.run, d.open
+		d.mu.Unlock()
+		select {
+		case <-open:
+			return run, nil
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// shut says that the server is about to die.
+func (d *door) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.open = make(chan struct{})
+}
+
+// reopen says that the next run of the server answers.
+func (d *door) reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.run++
+	close(d.open)
+}

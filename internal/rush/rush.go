@@ -1,0 +1,370 @@
+package rush
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"holdfast"
+	"holdfast/engine"
+)
+
+// ErrViolations says that something a student was told is not true. The Summary has the list.
+var ErrViolations = errors.New("the rush found violations")
+
+// Run plays the rush, compares everything, writes the table to cfg.Stdout and the files that were asked for. Whatever
+// happens, the child is stopped when it returns, and a temporary directory is gone. The Summary is there with ErrViolations
+// too; with any other error it is nil.
+func Run(ctx context.Context, cfg Config) (*Summary, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	plan, err := makePlan(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := &play{cfg: &cfg, plan: plan, progress: newProgress(&cfg), died: cancel}
+	defer p.progress.end()
+	if err := p.open(ctx); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	summary, err := p.perform(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // why, instead of what broke because of it
+	}
+	if err = errors.Join(err, p.close()); err != nil {
+		return nil, err
+	}
+	p.progress.end()
+	if err := summary.write(&cfg); err != nil {
+		return nil, err
+	}
+	if summary.Violations > 0 {
+		return summary, ErrViolations
+	}
+	return summary, nil
+}
+
+// play is one rush on its way. One goroutine owns it.
+type play struct {
+	cfg      *Config
+	plan     *plan
+	progress *progress
+	died     func(error) // ends the rush: the server died without having been killed
+	child    *child      // nil: a target
+	dir      string      // of the child
+	keep     bool        // dir was given
+	crowd    *crowd
+	outages  []time.Duration // how long each kill kept the server away
+	before   uint64          // of a target: where its log ended before the realm was made
+}
+
+// open starts the server, or finds the one that runs, and makes the realm with its pools.
+func (p *play) open(ctx context.Context) error {
+	realm := "rush"
+	target := p.cfg.Target
+	if target == "" {
+		if err := p.makeDir(); err != nil {
+			return err
+		}
+		var err error
+		if p.child, err = newChild(p.cfg, p.dir); err != nil {
+			return err
+		}
+		p.child.died = p.died
+		if err := p.child.start(ctx); err != nil {
+			return err
+		}
+		target = "http://" + p.child.address
+	} else {
+		realm = fmt.Sprintf("rush-%d-%s", p.cfg.Seed, time.Now().UTC().Format("20060102T150405.000"))
+	}
+	address, err := parseAddress(target, p.cfg.Token)
+	if err != nil {
+		return err
+	}
+	p.crowd = newCrowd(p.cfg, p.plan, realm, newDoor(address))
+	return p.makePools(ctx)
+}
+
+func (p *play) makeDir() (err error) {
+	if p.cfg.Data == "" {
+		p.dir, err = os.MkdirTemp("", "holdfast-rush-")
+		return err
+	}
+	p.dir, p.keep = p.cfg.Data, true
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(p.dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("--data: %s is not empty; a rush begins on an empty directory", p.dir)
+	}
+	return err
+}
+
+// close stops the child and removes a temporary directory.
+func (p *play) close() (err error) {
+	if p.crowd != nil {
+		p.crowd.hangUp()
+	}
+	if p.child != nil {
+		err = p.child.stop()
+	}
+	if p.dir != "" && !p.keep {
+		err = errors.Join(err, os.RemoveAll(p.dir))
+	}
+	return err
+}
+
+// makePools makes the realm and all its pools.
+func (p *play) makePools(ctx context.Context) error {
+	c := p.crowd
+	if err := c.connect(ctx); err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	if p.child == nil {
+		if err := p.logEnd(ctx); err != nil {
+			return err
+		}
+	}
+	realm := c.door.address.prefix + "/v1/realms/" + c.realm
+	put := func(a *asker, path, body string) error {
+		rep, err := a.conn.do(&request{method: http.MethodPut, path: []byte(path), body: []byte(body)})
+		if err == nil && rep.status/100 != 2 {
+			err = fmt.Errorf("the server answered %d: %.300s", rep.status, rep.body)
+		}
+		if err != nil {
+			return fmt.Errorf("PUT %s: %w", path, err)
+		}
+		return nil
+	}
+	if err := put(c.askers[0], realm, `{"max_waits_per_person":`+strconv.Itoa(p.plan.waits())+`}`); err != nil {
+		return err
+	}
+	return c.each(ctx, len(p.plan.courses), func(_ context.Context, a *asker, i int) error {
+		course := p.plan.courses[i]
+		return put(a, realm+"/pools/"+course.name, `{"capacity":`+strconv.Itoa(course.capacity)+`}`)
+	})
+}
+
+// logEnd notes where the target's log ends: the feed is read from there, however long the history before it.
+func (p *play) logEnd(ctx context.Context) error {
+	address := &p.crowd.door.address
+	resp, err := address.get(ctx, address.url("/v1/log"), "")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var log standpoint
+	if err := json.NewDecoder(resp.Body).Decode(&log); err != nil {
+		return fmt.Errorf("GET /v1/log: %w", err)
+	}
+	p.before = log.Durable
+	return nil
+}
+
+// perform plays the acts, then compares.
+func (p *play) perform(ctx context.Context) (*Summary, error) {
+	c := p.crowd
+	w := watch(ctx, c)
+	defer w.stop()
+	p.progress.phase("act 1", len(p.plan.opening), c)
+	opening, err := playOpening(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p.progress.phase("act 2", len(p.plan.order), c)
+	university, err := p.university(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.progress.phase("recording", 0, c)
+	recorded, hasDatabase := w.recorded(ctx, university.lastAsOf)
+	_, most := w.now()
+	answers, err := readAnswers(c, func(r *record) bool { return r.act <= 2 })
+	if err != nil {
+		return nil, err
+	}
+	p.progress.phase("leaving", 0, c)
+	left, err := p.leaving(ctx, answers, university.lastAsOf)
+	if err != nil {
+		return nil, err
+	}
+	more, err := readAnswers(c, func(r *record) bool { return r.act > 2 })
+	if err != nil {
+		return nil, err
+	}
+	answers = mergeAnswers(answers, more)
+	p.progress.phase("checking", 0, c)
+	if hasDatabase && len(more) > 0 {
+		if _, ok := w.recorded(ctx, answers[len(answers)-1].AsOf); !ok {
+			return nil, fmt.Errorf("the database did not follow within %v", recordLimit)
+		}
+	}
+	w.stop()
+	verdict, err := p.verify(ctx, answers)
+	if err != nil {
+		return nil, err
+	}
+	s := summarize(p, answers, verdict)
+	s.addStages(p, opening, university, answers)
+	s.addLeaving(left, verdict)
+	s.addMirror(hasDatabase, recorded-university.ended, most)
+	if p.cfg.Answers != "" {
+		if err := writeAnswers(p.cfg.Answers, answers); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// university plays act 2, and kills the server in its middle as often as was asked for.
+func (p *play) university(ctx context.Context) (*stage, error) {
+	c := p.crowd
+	if p.cfg.Kill == 0 {
+		return playUniversity(ctx, c)
+	}
+	var marks []int
+	for k := range p.cfg.Kill {
+		marks = append(marks, max(1, len(p.plan.order)*(k+1)/(p.cfg.Kill+1)))
+	}
+	now := make(chan struct{}, len(marks))
+	c.onDone = func(finished int) {
+		for _, m := range marks {
+			if m == finished {
+				now <- struct{}{}
+			}
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	killed := make(chan error, 1)
+	go func() {
+		err := p.killAt(ctx, now, len(marks))
+		if err != nil {
+			cancel(err)
+		}
+		killed <- err
+	}()
+	s, err := playUniversity(ctx, c)
+	c.onDone = nil
+	if err != nil {
+		cancel(err)
+	}
+	return s, errors.Join(err, <-killed)
+}
+
+// killAt kills the child and starts it again, at each signal.
+func (p *play) killAt(ctx context.Context, now <-chan struct{}, times int) error {
+	for range times {
+		select {
+		case <-now:
+		case <-ctx.Done():
+			return nil // why is said elsewhere
+		}
+		began := time.Now()
+		p.crowd.door.shut()
+		if err := p.child.kill(); err != nil {
+			return fmt.Errorf("killing the server: %w", err)
+		}
+		if err := p.child.start(ctx); err != nil {
+			return fmt.Errorf("after kill -9: %w", err)
+		}
+		p.crowd.door.reopen()
+		p.outages = append(p.outages, time.Since(began))
+	}
+	return nil
+}
+
+// leaving lets some of those who hold a seat of act 2 leave.
+func (p *play) leaving(ctx context.Context, answers []answer, after uint64) (*leaving, error) {
+	latest := map[claimKey]told{}
+	for i := range answers {
+		if a := &answers[i]; a.standing() && a.course > 0 {
+			key := claimKey{a.course, a.person}
+			latest[key] = told{key, a.Status, a.Seq}
+		}
+	}
+	var seated []told
+	for _, t := range latest {
+		if t.status == "seated" {
+			seated = append(seated, t)
+		}
+	}
+	slices.SortFunc(seated, func(a, b told) int {
+		return int(a.course-b.course)<<20 + int(a.person-b.person)
+	})
+	rng := random(p.cfg.Seed, streamLeave)
+	rng.Shuffle(len(seated), func(i, j int) { seated[i], seated[j] = seated[j], seated[i] })
+	leavers := seated[:int(p.cfg.Leave*float64(len(seated)))]
+	if len(leavers) == 0 {
+		return &leaving{}, nil
+	}
+	feed := follow(ctx, p.crowd, after)
+	defer feed.stop()
+	return playLeaving(ctx, p.crowd, leavers, feed)
+}
+
+// noDatabase is the --database of a child that keeps no copy in SQL.
+const noDatabase = "none"
+
+// verify stops the child and reads its log and its database, or reads the feed of the target.
+func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
+	if p.child == nil {
+		log, err := p.feedSource(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v, _, err := verify(p.crowd, false, answers, log)
+		return v, err
+	}
+	p.crowd.hangUp()
+	if err := p.child.stop(); err != nil {
+		return nil, err
+	}
+	log, err := dirSource(p.dir)
+	if err != nil {
+		return nil, err
+	}
+	v, ledger, err := verify(p.crowd, true, answers, log)
+	if err != nil {
+		return nil, err
+	}
+	if p.cfg.Database == noDatabase {
+		return v, nil
+	}
+	return v, v.compareRows(ledger, answers, func(each func(*row)) error {
+		return readRows(ctx, p.cfg, p.dir, p.crowd.realm, each)
+	})
+}
+
+// dirSource is the log in the directory of a server that was stopped.
+func dirSource(dir string) (source, error) {
+	log, err := engine.ViewDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log: %w", err)
+	}
+	if first := log.First(); first > 1 {
+		return nil, fmt.Errorf("the log of this rush was so long that its beginning is trimmed: it reaches back to event %d only, and there is nothing to compare the answers before it with", first)
+	}
+	return func(each func(*holdfast.Event) error) error {
+		_, err := log.Events(0, func(frame engine.Events) error {
+			for i := range frame.List {
+				if err := each(&frame.List[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return err
+	}, nil
+}

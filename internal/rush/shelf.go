@@ -1,0 +1,50 @@
+package rush
+
+import (
+	"time"
+)
+
+// errand says what a student asked.
+type errand uint8
+
+const (
+	errandClaim   errand = iota + 1 // PUT a claim
+	errandLook                      // GET a standing
+	errandBasket                    // POST a basket
+	errandRelease                   // DELETE a claim
+	errandLate                      // PUT the first claim again, long after: a late duplicate
+)
+
+// record is one HTTP answer as it came in. Its body is read only after the rush, when nobody waits any more.
+type record struct {
+	errand   errand
+	act      uint8
+	again    bool  // the student had pressed before
+	person   int32 // index in the plan
+	course   int32 // index in the plan; baskets: -1
+	status   uint16
+	run      uint16 // of the server
+	sent     time.Duration
+	received time.Duration // both since the rush began
+	body     []byte
+}
+
+// shelf keeps the records of one asker, bodies packed one behind the other. One goroutine owns it while the crowd runs.
+type shelf struct {
+	records []record
+	chunk   []byte
+}
+
+// shelfChunk is how much is taken from the heap at once.
+const shelfChunk = 256 << 10
+
+// put copies the body.
+func (s *shelf) put(r record) {
+	if cap(s.chunk)-len(s.chunk) < len(r.body) {
+		s.chunk = make([]byte, 0, max(shelfChunk, len(r.body)))
+	}
+	start := len(s.chunk)
+	s.chunk = append(s.chunk, r.body...)
+	r.body = s.chunk[start:len(s.chunk):len(s.chunk)]
+	s.records = append(s.records, r)
+}

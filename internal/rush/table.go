@@ -1,0 +1,214 @@
+package rush
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The table has two columns of names and numbers, and, right of them, a remark.
+const (
+	nameWidth   = 26
+	numberWidth = 10
+)
+
+// table draws the summary for a person.
+func (s *Summary) table() []byte {
+	var b bytes.Buffer
+	line := func(format string, args ...any) {
+		b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " "))
+		b.WriteByte('\n')
+	}
+	row := func(name, number, remark string) {
+		line("  %s%*s   %s", pad(name, nameWidth), numberWidth, number, remark)
+	}
+	line("Holdfast: the seat rush")
+	line("%s", s.where())
+	for i := range s.Acts {
+		a := &s.Acts[i]
+		line("")
+		line("ACT %d  %s", i+1, a.Title)
+		line("")
+		if i == 1 {
+			row("everybody knew after", duration(a.Seconds*1000), "confirmed, from the first press to the last student's answer")
+			row("decisions per second", number(int(a.DecisionsPerSecond)), "")
+		}
+		for _, kind := range kinds(a.Outcome) {
+			row(word(kind), number(a.Outcome[kind]), "")
+		}
+		line("")
+		line("  %s%10s%10s%10s%10s%10s", pad("how long it took", 18), "p50", "p90", "p99", "p99.9", "max")
+		for _, name := range []string{"preapproved", "confirmed"} {
+			if p := a.LatencyMS[name]; p.Count > 0 {
+				line("  %s%10s%10s%10s%10s%10s", pad("to "+name, 18),
+					duration(p.P50), duration(p.P90), duration(p.P99), duration(p.P999), duration(p.Max))
+			}
+		}
+	}
+	line("")
+	s.aftermath(row)
+	line("")
+	line("ANSWERS")
+	line("")
+	for _, kind := range kinds(s.Answers) {
+		row(word(kind), number(s.Answers[kind]), meaning(kind))
+	}
+	line("")
+	line("CHECKED")
+	line("")
+	for i, v := range s.ViolationList {
+		if i == shownViolations {
+			line("  … and %s more", number(s.Violations-i))
+			break
+		}
+		line("  %s at %d: %s", v.Name, v.Seq, v.Text)
+	}
+	line("  violations %s — %s", number(s.Violations), s.comparison())
+	line("")
+	line("%s", s.next())
+	return b.Bytes()
+}
+
+// shownViolations is how many a person reads before looking for the cause.
+const shownViolations = 20
+
+// aftermath says what else happened in act 2 and behind it.
+func (s *Summary) aftermath(row func(name, number, remark string)) {
+	if again := s.Acts[1].PressedAgain; again > 0 {
+		row("pressed again", number(again), "")
+	}
+	for i, ms := range s.OutagesMS {
+		row(fmt.Sprintf("kill -9, number %d", i+1), duration(ms), "until the server answered again; everybody cut off asked again")
+	}
+	if s.Kills > 0 {
+		row("broken connections", number(s.Broken), "")
+		row("erased by the crash", number(s.Erased), "preapproved only, never confirmed: asked again")
+	}
+	if m := s.Mirror; m != nil {
+		row("in the SQL database after", duration(m.LastClaimSeconds*1000), "from the last confirmation until it was recorded")
+	}
+	if l := s.Leaving; l.SeatsGivenBack > 0 {
+		row("seats given back", number(l.SeatsGivenBack), "")
+		remark := ""
+		if l.SeenMS != nil {
+			remark = fmt.Sprintf("and could see it after %s (p99 %s)", duration(l.SeenMS.P50), duration(l.SeenMS.P99))
+		}
+		row("moved up", number(l.MovedUp), remark)
+		row("late duplicates", number(l.LateDuplicates), "first claims sent once more by people who had left; none may undo that")
+	}
+}
+
+func (s *Summary) where() string {
+	server := "against " + s.Server + ", realm " + s.Realm
+	if s.Server == "child" {
+		server = "a server of its own"
+		if s.Data != "" {
+			server += ", its data kept in " + s.Data
+		} else {
+			server += " in a temporary directory"
+		}
+	}
+	return fmt.Sprintf("%s · students and server share %s · %s · seed %d",
+		server, count(s.CPUs, "CPU"), count(s.Connections, "connection"), s.Seed)
+}
+
+// comparison says what was compared with what.
+func (s *Summary) comparison() string {
+	text := fmt.Sprintf("%s compared with %s", count(s.Compared, "answer"), count(s.Events, "event"))
+	if s.Rows != nil {
+		return text + " and " + count(*s.Rows, "database row")
+	}
+	return text
+}
+
+// next names the command to try next: the one that shows something that this rush did not.
+func (s *Summary) next() string {
+	switch {
+	case s.Violations > 0:
+		return "Please report this, with the seed, and keep the data: holdfast rush --data DIR --answers answers.ndjson"
+	case s.Server != "child":
+		return "Next, with a crash in the middle: holdfast rush --kill 3"
+	case s.Kills == 0:
+		return "Next, kill the server in the middle of it: holdfast rush --kill 3"
+	case s.cfg.Report == "":
+		return "Next, see it as curves: holdfast rush --report rush.html"
+	}
+	return "Next, keep the data and look into it: holdfast rush --data ./rush-data"
+}
+
+// word is how a person calls a kind of answer.
+func word(kind string) string {
+	switch kind {
+	case "waiting":
+		return "in line"
+	case "none":
+		return "no standing"
+	case "precondition":
+		return "late duplicate refused"
+	}
+	return strings.ReplaceAll(kind, "_", " ")
+}
+
+// meaning says what the person on the phone has from it.
+func meaning(kind string) string {
+	switch kind {
+	case "seated":
+		return "you have a seat, with its number"
+	case "waiting":
+		return "you are number so-and-so; your place is saved"
+	case "released":
+		return "you gave it back"
+	case "full":
+		return "no seat and no place in line"
+	case "busy":
+		return "nothing was recorded; they asked again"
+	case "unknown":
+		return "the server could not tell; they asked again"
+	}
+	return ""
+}
+
+// number writes n with thousands separators.
+func number(n int) string {
+	digits := strconv.Itoa(n)
+	var b []byte
+	for i := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
+			b = append(b, ',')
+		}
+		b = append(b, digits[i])
+	}
+	return string(b)
+}
+
+// count writes a number with its noun.
+func count(n int, noun string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "sh"):
+		noun += "es"
+	default:
+		noun += "s"
+	}
+	return number(n) + " " + noun
+}
+
+// duration writes milliseconds in the unit that is easiest to read.
+func duration(ms float64) string {
+	switch d := time.Duration(ms * float64(time.Millisecond)); {
+	case d < 10*time.Millisecond:
+		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
+	case d < 100*time.Millisecond:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	case d < time.Second:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	}
+	return strconv.FormatFloat(ms/1000, 'f', 2, 64) + " s"
+}
+
+// pad fills with spaces up to a width in characters.
+func pad(s string, width int) string {
+	return s + strings.Repeat(" ", max(0, width-len([]rune(s))))
+}

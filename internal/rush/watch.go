@@ -1,0 +1,110 @@
+package rush
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// watcher asks the server again and again how far its log is durable and how far the database has it.
+type watcher struct {
+	crowd *crowd
+	path  []byte
+	end   context.CancelFunc
+	ended chan struct{}
+
+	mu   sync.Mutex // guards what follows
+	last standpoint
+	most uint64 // greatest lag seen, in events
+}
+
+// standpoint is what the server said of itself.
+type standpoint struct {
+	Durable  uint64  `json:"durable"`
+	Recorded *uint64 `json:"recorded"` // nil: it has no database
+	at       time.Duration
+}
+
+// watchEvery is the pause between two questions: often enough to time the database, seldom enough to cost nothing.
+const watchEvery = 10 * time.Millisecond
+
+func watch(ctx context.Context, c *crowd) *watcher {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watcher{crowd: c, path: []byte(c.door.address.prefix + "/v1/log"), end: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		var conn *conn
+		for sleep(ctx, watchEvery) == nil {
+			conn = w.ask(ctx, conn)
+		}
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	return w
+}
+
+// ask asks once, and gives the connection back for the next time; nil: it broke, as it does when the server is killed.
+func (w *watcher) ask(ctx context.Context, conn *conn) *conn {
+	if conn == nil {
+		_, err := w.crowd.door.pass(ctx)
+		if err == nil {
+			conn, err = dial(ctx, w.crowd.door.address)
+		}
+		if err != nil {
+			return nil
+		}
+	}
+	rep, err := conn.do(&request{method: http.MethodGet, path: w.path})
+	if err != nil || rep.last {
+		conn.Close()
+		conn = nil
+	}
+	now := standpoint{at: w.crowd.now()}
+	if err != nil || rep.status != http.StatusOK || json.Unmarshal(rep.body, &now) != nil {
+		return conn
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = now
+	if now.Recorded != nil && now.Durable > *now.Recorded {
+		w.most = max(w.most, now.Durable-*now.Recorded)
+	}
+	return conn
+}
+
+func (w *watcher) now() (last standpoint, most uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last, w.most
+}
+
+// recordLimit is how long the rush waits for the database.
+const recordLimit = 120 * time.Second
+
+// recorded waits until the database has the log up to seq, and says when that was seen; ok false: not within the limit,
+// or this server has no database.
+func (w *watcher) recorded(ctx context.Context, seq uint64) (at time.Duration, ok bool) {
+	giveUp := time.Now().Add(recordLimit)
+	for time.Now().Before(giveUp) {
+		last, _ := w.now()
+		switch {
+		case last.at == 0: // it was not asked yet
+		case last.Recorded == nil:
+			return 0, false
+		case *last.Recorded >= seq:
+			return last.at, true
+		}
+		if sleep(ctx, watchEvery/2) != nil {
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+func (w *watcher) stop() {
+	w.end()
+	<-w.ended
+}
