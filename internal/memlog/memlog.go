@@ -4,6 +4,7 @@ package memlog
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +24,12 @@ type Log struct {
 	first     uint64
 	open      bool
 	failed    error
+	hidden    *engine.Frame // took effect, but its Append failed: shown from the next opening on
 
-	// Gate, if not nil, runs before each Append takes effect: it may wait, or return an error that fails the log.
-	// Set it before the log is used.
-	Gate func(first uint64, count int) error
+	// Gate, if not nil, runs before each Append takes effect: it may wait, or return an error that fails the log
+	// without the frame. Late is the same with it: the frame is there when the log is opened again.
+	// Set them before the log is used.
+	Gate, Late func(first uint64, count int) error
 	// Full, if not nil, is what Room says.
 	Full func() error
 }
@@ -49,6 +52,10 @@ func (l *Log) Reopen() *Log {
 	defer l.mu.Unlock()
 	l.epoch++
 	l.open, l.failed = true, nil
+	if l.hidden != nil {
+		l.addLocked(*l.hidden)
+		l.hidden = nil
+	}
 	return l
 }
 
@@ -56,31 +63,58 @@ func (l *Log) Reopen() *Log {
 func (l *Log) Append(first uint64, count int, payload []byte) (engine.Position, error) {
 	if l.Gate != nil {
 		if err := l.Gate(first, count); err != nil {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.failed = err
-			return l.last, err
+			return l.fail(err, nil)
+		}
+	}
+	l.mu.Lock()
+	epoch, err := l.epoch, l.checkLocked(first, count)
+	l.mu.Unlock()
+	if err != nil {
+		return l.fail(err, nil)
+	}
+	f := engine.Frame{Epoch: epoch, First: first, Count: count, Payload: bytes.Clone(payload)}
+	if l.Late != nil {
+		if err := l.Late(first, count); err != nil {
+			return l.fail(err, &f)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.addLocked(f)
+	return l.last, nil
+}
+
+// checkLocked says why a frame cannot be appended.
+func (l *Log) checkLocked(first uint64, count int) error {
 	switch {
 	case l.failed != nil:
-		return l.last, l.failed
+		return l.failed
 	case !l.open:
-		return l.last, errors.New("memlog: append to a closed log")
+		return errors.New("memlog: append to a closed log")
 	case first != l.last.Seq+1 || count < 1:
-		return l.last, fmt.Errorf("memlog: append %d events at %d after %d", count, first, l.last.Seq)
+		return fmt.Errorf("memlog: append %d events at %d after %d", count, first, l.last.Seq)
 	}
+	return nil
+}
+
+// fail makes an error of Append final.
+func (l *Log) fail(err error, took *engine.Frame) (engine.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == nil {
+		l.failed, l.hidden = err, took
+	}
+	return engine.Position{}, l.failed
+}
+
+func (l *Log) addLocked(f engine.Frame) {
 	if l.first == 0 {
-		l.first = first
+		l.first = f.First
 	}
-	l.last.Seq, l.last.Epoch = first+uint64(count)-1, l.epoch
-	l.last.Hash[0]++ // tells frames apart; nothing here can be damaged
-	l.frames = append(l.frames, engine.Frame{
-		Epoch: l.epoch, First: first, Count: count, Payload: bytes.Clone(payload), Hash: l.last.Hash,
-	})
-	return l.last, nil
+	l.last.Seq, l.last.Epoch = f.Last(), f.Epoch
+	l.last.Hash = sha256.Sum256(append(l.last.Hash[:], f.Payload...))
+	f.Hash = l.last.Hash
+	l.frames = append(l.frames, f)
 }
 
 // Room implements engine.Log.
@@ -115,7 +149,7 @@ func (l *Log) First() uint64 {
 // Read implements engine.Log.
 func (l *Log) Read(after uint64) (engine.Reader, error) {
 	if after+1 < l.First() {
-		return nil, fmt.Errorf("memlog: the log begins at %d", l.First())
+		return nil, fmt.Errorf("memlog: the log begins at %d: %w", l.First(), engine.ErrTrimmed)
 	}
 	return &reader{l, after}, nil
 }
@@ -138,6 +172,9 @@ func (r *reader) Next() (engine.Frame, error) {
 		return engine.Frame{}, io.EOF
 	}
 	f := r.log.frames[i]
+	if f.First > r.after+1 {
+		return engine.Frame{}, fmt.Errorf("memlog: the log begins at %d: %w", f.First, engine.ErrTrimmed)
+	}
 	r.after = f.Last()
 	return f, nil
 }
@@ -163,6 +200,14 @@ func (l *Log) PutSnapshot(at engine.Position, write func(io.Writer) error) error
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch n := len(l.snapshots); {
+	case at.LogID != l.last.LogID || at.Seq > l.last.Seq:
+		return fmt.Errorf("memlog: a snapshot at %d of a log that ends at %d", at.Seq, l.last.Seq)
+	case n > 0 && at.Seq < l.snapshots[n-1].at.Seq:
+		return fmt.Errorf("memlog: a snapshot at %d after one at %d", at.Seq, l.snapshots[n-1].at.Seq)
+	case n > 0 && at.Seq == l.snapshots[n-1].at.Seq:
+		l.snapshots = l.snapshots[:n-1]
+	}
 	l.snapshots = append(l.snapshots, snapshot{at, b.Bytes()})
 	if len(l.snapshots) > 2 {
 		l.snapshots = l.snapshots[1:]
