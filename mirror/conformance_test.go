@@ -173,12 +173,7 @@ func TestMirrorIsTheFoldOfTheLog(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		seen := map[string]int{}
 		for seed := range uint64(12) {
-			db := db
-			if db.pg {
-				db = newPostgresDB(t, postgres.Server(t))
-			} else {
-				db = newSQLiteDB(t)
-			}
+			db := db.fresh(t)
 			log := newFakeLog("the log")
 			w := newWorld(t, log, seed)
 			w.setup()

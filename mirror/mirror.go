@@ -232,6 +232,14 @@ func (m *Mirror) attach(ctx context.Context, log Log) (engine.Position, error) {
 // claimDatabase puts the first cursor. Tables that hold rows without a cursor are not ours to write.
 func (m *Mirror) claimDatabase(ctx context.Context, end engine.Position) (engine.Position, error) {
 	start := engine.Position{LogID: end.LogID}
+	t, err := m.store.begin(ctx)
+	if err != nil {
+		return start, err
+	}
+	defer t.rollback()
+	if err := t.setCursor(ctx, start); err != nil { // from here on no other mirror can begin
+		return start, err
+	}
 	for _, name := range []string{"realms", "pools", "claims", "events"} {
 		err := m.store.query(ctx, "SELECT seq FROM "+m.store.table(name)+" LIMIT 1", nil, func(func(...any) error) error {
 			return violated("table progress has no row shard=main, and table %s has rows; %s", name, nextCommand)
@@ -239,14 +247,6 @@ func (m *Mirror) claimDatabase(ctx context.Context, end engine.Position) (engine
 		if err != nil {
 			return start, err
 		}
-	}
-	t, err := m.store.begin(ctx)
-	if err != nil {
-		return start, err
-	}
-	defer t.rollback()
-	if err := t.setCursor(ctx, start); err != nil {
-		return start, err
 	}
 	return start, t.commit(ctx)
 }

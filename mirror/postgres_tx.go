@@ -50,9 +50,12 @@ func (t *postgresTx) moveCursor(ctx context.Context, from, to engine.Position) e
 }
 
 func (t *postgresTx) setCursor(ctx context.Context, to engine.Position) error {
-	_, err := t.exec(ctx, `INSERT INTO holdfast.progress (shard, log_id, epoch, seq, hash, at) VALUES ('main', $1, $2, $3, $4, now())
-		ON CONFLICT (shard) DO UPDATE SET log_id = excluded.log_id, epoch = excluded.epoch, seq = excluded.seq,
-			hash = excluded.hash, at = excluded.at`, hexID(to), int64(to.Epoch), int64(to.Seq), hexHash(to))
+	n, err := t.exec(ctx, `INSERT INTO holdfast.progress (shard, log_id, epoch, seq, hash, at)
+		VALUES ('main', $1, $2, $3, $4, now()) ON CONFLICT (shard) DO NOTHING`,
+		hexID(to), int64(to.Epoch), int64(to.Seq), hexHash(to))
+	if err == nil && n != 1 {
+		return errMoved
+	}
 	return err
 }
 

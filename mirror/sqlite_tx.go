@@ -46,10 +46,11 @@ func (t *sqliteTx) moveCursor(ctx context.Context, from, to engine.Position) err
 }
 
 func (t *sqliteTx) setCursor(ctx context.Context, to engine.Position) error {
-	_, err := t.exec(ctx, `INSERT INTO progress (shard, log_id, epoch, seq, hash, at) VALUES ('main', ?, ?, ?, ?, ?)
-		ON CONFLICT (shard) DO UPDATE SET log_id = excluded.log_id, epoch = excluded.epoch, seq = excluded.seq,
-			hash = excluded.hash, at = excluded.at`,
-		hexID(to), int64(to.Epoch), int64(to.Seq), hexHash(to), now())
+	n, err := t.exec(ctx, `INSERT INTO progress (shard, log_id, epoch, seq, hash, at) VALUES ('main', ?, ?, ?, ?, ?)
+		ON CONFLICT (shard) DO NOTHING`, hexID(to), int64(to.Epoch), int64(to.Seq), hexHash(to), now())
+	if err == nil && n != 1 {
+		return errMoved
+	}
 	return err
 }
 

@@ -60,7 +60,9 @@ type store interface {
 // tx is an open transaction. What it did is there for others when commit returns nil; when commit returns an error it
 // may be there.
 type tx interface {
+	// moveCursor is errMoved when the cursor is not at from.
 	moveCursor(ctx context.Context, from, to engine.Position) error
+	// setCursor makes the cursor, and is errMoved when there is one.
 	setCursor(ctx context.Context, to engine.Position) error
 	insertEvents(ctx context.Context, rows []eventRow) error
 	start(ctx context.Context, until seat.Time) error
