@@ -1,0 +1,231 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"holdfast/engine"
+	"holdfast/mirror"
+	"holdfast/server"
+)
+
+// serveConfig is what serve runs with.
+type serveConfig struct {
+	Data     string        // the data directory; made if it is missing
+	Listen   string        // HOST:PORT on loopback; port 0 takes a free one
+	Database string        // sqlite:PATH, postgres://…, none; empty = holdfast.db in Data
+	Drain    time.Duration // how long a stop waits for the requests at work, and then for the database
+	Stdout   io.Writer     // what the operator reads at the start
+	Logger   *slog.Logger
+}
+
+func newServe() *cobra.Command {
+	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 10 * time.Second}
+	format := "text"
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server; makes what is missing",
+		Long: `Runs the server until SIGTERM or Ctrl-C, and then stops in good order; a second signal ends it at once.
+
+The data directory holds the log, which is the truth, and the database, unless --database names another.
+The database is a copy for you to read and join; it may be down while the server runs.`,
+		Example: `  holdfast serve
+  holdfast serve --data /var/lib/holdfast --database postgres://holdfast@db.internal/enrolment
+  holdfast serve --listen 127.0.0.1:0 --database none`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Stdout = cmd.OutOrStdout()
+			switch format {
+			case "text":
+				cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			case "json":
+				cfg.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+			default:
+				return &usageError{fmt.Errorf("--log-format %q: it is text or json", format)}
+			}
+			return serve(cmd.Context(), cfg)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Data, "data", cfg.Data, "data `DIR`")
+	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "`HOST:PORT` on loopback; port 0 takes a free one and prints it")
+	f.StringVar(&cfg.Database, "database", "", "`URL`: sqlite:FILE, postgres://…, or none (default holdfast.db in the data directory)")
+	f.DurationVar(&cfg.Drain, "drain", cfg.Drain, "how long a stop waits for requests at work, and then for the database")
+	f.StringVar(&format, "log-format", format, "of stderr: text or json")
+	return cmd
+}
+
+// noDatabase is the --database of a server without a mirror.
+const noDatabase = "none"
+
+// databaseOf is the URL of a data directory's database; empty = it has none.
+func databaseOf(dir, flag string) string {
+	switch flag {
+	case noDatabase:
+		return ""
+	case "":
+		return "sqlite:" + filepath.Join(dir, "holdfast.db")
+	}
+	return flag
+}
+
+// serve runs a server until ctx ends (nil, when everything stopped in good order) or something fails.
+func serve(ctx context.Context, cfg serveConfig) error {
+	s := &service{cfg: cfg, registry: prometheus.NewRegistry()}
+	if err := s.start(ctx); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	s.greet()
+	return errors.Join(s.wait(ctx), s.stop())
+}
+
+// service is what serve has started, in this order. One goroutine owns it.
+type service struct {
+	cfg      serveConfig
+	registry *prometheus.Registry
+
+	engine    *engine.Engine
+	mirror    *mirror.Mirror // nil: --database none
+	mirroring chan struct{}  // closed when the mirror has ended
+	server    *server.Server
+	listener  net.Listener
+	serving   chan error
+}
+
+// start begins innermost first: nobody may ask before the log is recovered and the database is known to belong to it.
+// After an error, stop ends what was started.
+func (s *service) start(ctx context.Context) error {
+	// The port is tried before anything on the disk is touched; it is taken for good when there is an answer to give.
+	probe, err := s.listen()
+	if err != nil {
+		return err
+	}
+	probe.Close()
+	if err := s.openEngine(); err != nil {
+		return err
+	}
+	if err := s.openMirror(ctx); err != nil {
+		return err
+	}
+	return s.openServer()
+}
+
+func (s *service) listen() (net.Listener, error) {
+	l, err := server.Listen(s.cfg.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, advise(err, "stop who has that port, or take a free one: holdfast serve --listen 127.0.0.1:0")
+	}
+	return l, advise(err, "holdfast serve --listen 127.0.0.1:7700")
+}
+
+func (s *service) openEngine() error {
+	cfg := engine.DefaultConfig()
+	cfg.Logger = s.cfg.Logger
+	batches, err := newBatchMetrics(s.registry)
+	if err != nil {
+		return err
+	}
+	cfg.OnBatch = batches.observe
+	s.engine, err = engine.OpenDir(s.cfg.Data, cfg)
+	if err != nil {
+		return adviseOpen(err, s.cfg.Data)
+	}
+	if databaseOf(s.cfg.Data, s.cfg.Database) != "" {
+		s.engine.Retain("mirror", 0) // until the mirror knows its cursor, it needs all of the log
+	}
+	if inMemory(s.cfg.Data) {
+		s.cfg.Logger.Warn("the data directory is in memory (tmpfs): everything in it is lost when this machine stops; "+
+			"name one on a disk with --data", "data", s.cfg.Data)
+	}
+	return registerEngine(s.registry, s.engine, s.cfg.Data)
+}
+
+func (s *service) openServer() (err error) {
+	cfg := server.DefaultConfig()
+	cfg.Logger, cfg.Registerer, cfg.Gatherer = s.cfg.Logger, s.registry, s.registry
+	var recorder server.Recorder
+	if s.mirror != nil {
+		recorder = mirrorRecorder{s.mirror}
+	}
+	if s.server, err = server.New(s.engine, recorder, cfg); err != nil {
+		return err
+	}
+	if s.listener, err = s.listen(); err != nil {
+		return err
+	}
+	s.serving = make(chan error, 1)
+	go func() { s.serving <- s.server.Serve(s.listener) }()
+	return nil
+}
+
+// greet tells the operator where everything is, and gives commands that work as they stand.
+func (s *service) greet() {
+	url := "http://" + s.listener.Addr().String()
+	out := s.cfg.Stdout
+	fmt.Fprintf(out, "Holdfast listens on %s\n", url)
+	fmt.Fprintf(out, "  data      %s\n", s.cfg.Data)
+	fmt.Fprintf(out, "  database  %s\n", cmp.Or(hidePassword(databaseOf(s.cfg.Data, s.cfg.Database)), "none: nothing is recorded outside the log"))
+	fmt.Fprintf(out, "  stop      Ctrl-C\n\n")
+	if s.engine.Stats().Realms > 0 {
+		fmt.Fprintf(out, "What it holds:\n\n  curl %s/v1/realms\n\n", url)
+		return
+	}
+	fmt.Fprintf(out, "Try it: make a realm, a pool of two seats, and claim one:\n\n")
+	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo\n", url)
+	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo/pools/tango -H 'Content-Type: application/json' -d '{\"capacity\":2}'\n", url)
+	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo/pools/tango/claims/ada\n\n", url)
+}
+
+// wait returns nil when ctx ends, or says what failed before.
+func (s *service) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		s.cfg.Logger.Info("stopping; a second signal ends it at once")
+		return nil
+	case <-s.engine.Done():
+		err := fmt.Errorf("the log failed; what was not confirmed is unknown, what was confirmed stands: %w", s.engine.Err())
+		return advise(err, "look at the disk (dmesg), then: holdfast verify %s", s.cfg.Data)
+	case err := <-s.serving:
+		return fmt.Errorf("the listener failed: %w", err)
+	}
+}
+
+// stop ends what was started, outermost first.
+func (s *service) stop() error {
+	var failed error
+	// 1. The server takes nothing new and answers what is at work, confirmed: so the engine still runs. Then the feeds end.
+	if s.listener != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+		if err := s.server.Shutdown(ctx); err != nil {
+			s.cfg.Logger.Warn("not every request was answered in time", "error", err)
+		}
+		cancel()
+	}
+	// 2. The engine confirms what is decided and seals the log. From here on the directory is whole, whatever follows.
+	if s.engine != nil {
+		ended := s.engine.Err() // wait has told of it
+		if err := s.engine.Close(); err != nil && ended == nil {
+			failed = adviseOpen(fmt.Errorf("closing the log: %w", err), s.cfg.Data)
+		}
+	}
+	// 3. The mirror reads the sealed log to its end, for a bounded time: what it does not reach is recorded after the next
+	//    start. It comes after the engine, because only then is the end the end.
+	if s.mirror != nil {
+		s.drainMirror()
+	}
+	if s.engine != nil {
+		s.cfg.Logger.Info("stopped", "seq", s.engine.Durable().Seq)
+	}
+	return failed
+}
