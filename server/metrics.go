@@ -54,16 +54,6 @@ func newMetrics(s *Server) (*metrics, error) {
 		gauge("holdfast_http_in_flight", "Requests at work, feeds apart.", func() float64 { return float64(s.calls.inside.Load()) }),
 		gauge("holdfast_http_feeds", "Open feeds.", func() float64 { return float64(s.feeds.inside.Load()) }),
 	}
-	if s.recorder != nil {
-		collectors = append(collectors,
-			gauge("holdfast_mirror_lag_seconds", "Age of the oldest confirmed event that the customer's database has not committed.", func() float64 {
-				_, lag, _ := s.recorder.Status()
-				return lag.Seconds()
-			}),
-			gauge("holdfast_mirror_lag_events", "Confirmed events that the customer's database has not committed.", func() float64 {
-				return float64(behind(s.engine.Durable().Seq, s.recorder.Recorded()))
-			}))
-	}
 	for _, c := range collectors {
 		if err := s.cfg.Registerer.Register(c); err != nil {
 			return nil, err

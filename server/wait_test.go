@@ -47,20 +47,20 @@ func (h *held) open(err error) {
 	h.shut = nil
 }
 
-// mirror is a Recorder that records when it is told to.
-type mirror struct {
+// scribe is a Recorder that records when it is told to.
+type scribe struct {
 	mu    sync.Mutex
 	seq   uint64
 	moved chan struct{}
 }
 
-func (m *mirror) Recorded() uint64 {
+func (m *scribe) Recorded() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.seq
 }
 
-func (m *mirror) record(seq uint64) {
+func (m *scribe) record(seq uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seq = seq
@@ -68,7 +68,7 @@ func (m *mirror) record(seq uint64) {
 	m.moved = make(chan struct{})
 }
 
-func (m *mirror) Wait(ctx context.Context, seq uint64) error {
+func (m *scribe) Wait(ctx context.Context, seq uint64) error {
 	for {
 		m.mu.Lock()
 		done, moved := m.seq >= seq, m.moved
@@ -84,12 +84,12 @@ func (m *mirror) Wait(ctx context.Context, seq uint64) error {
 	}
 }
 
-func (m *mirror) Status() (string, time.Duration, error) {
+func (m *scribe) Status() (string, time.Duration, error) {
 	return "retrying", 3 * time.Second, errors.New("the database is down")
 }
 
-func heldWorld(t *testing.T) (*world, *held, *mirror) {
-	h, m := &held{}, &mirror{moved: make(chan struct{})}
+func heldWorld(t *testing.T) (*world, *held, *scribe) {
+	h, m := &held{}, &scribe{moved: make(chan struct{})}
 	w := newWorld(t, m, func(l *memlog.Log, _ *server.Config) { l.Gate = h.gate })
 	w.term()
 	return w, h, m
