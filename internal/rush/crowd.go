@@ -114,17 +114,24 @@ type asker struct {
 }
 
 func (a *asker) connect(ctx context.Context) error {
-	run, err := a.crowd.door.pass(ctx)
+	door := a.crowd.door
+	run, err := door.pass(ctx)
 	if err != nil {
 		return err
 	}
-	conn, err := dial(ctx, a.crowd.door.address)
+	conn, err := dial(ctx, door.address)
 	if err != nil {
 		return err
+	}
+	if door.now() != run {
+		conn.Close()
+		return errMeanwhile
 	}
 	a.conn, a.run = conn, run
 	return nil
 }
+
+var errMeanwhile = errors.New("the server was killed while a student was dialling")
 
 func (a *asker) hangUp() {
 	if a.conn != nil {

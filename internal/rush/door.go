@@ -12,7 +12,7 @@ type door struct {
 	address address
 
 	mu   sync.Mutex    // guards what follows
-	run  int           // counts the runs of the server, from 0
+	run  int           // counts the runs of the server, from 0; rises when one is about to end
 	open chan struct{} // closed while the server answers
 }
 
@@ -23,25 +23,32 @@ func newDoor(a address) *door {
 	return &door{address: a, open: open}
 }
 
-// pass waits until the door is open, and says which run of the server is behind it.
+// pass waits until the door is open, and says which run of the server is behind it. Who has dialled asks now whether it
+// is still that one.
 func (d *door) pass(ctx context.Context) (run int, err error) {
-	for {
-		d.mu.Lock()
-		run, open := d.run, d.open
-		d.mu.Unlock()
-		select {
-		case <-open:
-			return run, nil
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
+	d.mu.Lock()
+	run, open := d.run, d.open
+	d.mu.Unlock()
+	select {
+	case <-open:
+		return run, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
 	}
 }
 
-// shut says that the server is about to die.
+// now says which run of the server the door leads to.
+func (d *door) now() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.run
+}
+
+// shut says that the server is about to die; what answers later is its next run.
 func (d *door) shut() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.run++
 	d.open = make(chan struct{})
 }
 
@@ -49,6 +56,5 @@ func (d *door) shut() {
 func (d *door) reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.run++
 	close(d.open)
 }

@@ -39,11 +39,12 @@ type Summary struct {
 	Broken             int                    `json:"broken_connections"`
 	Erased             int                    `json:"erased"`
 
-	Events        int           `json:"events"`
-	Rows          *int          `json:"rows"` // null: no database was compared
-	Compared      int           `json:"compared"`
-	Violations    int           `json:"violations"`
-	ViolationList []ViolationAt `json:"violation_list"`
+	Events        int               `json:"events"`
+	Rows          *int              `json:"rows"` // null: no database was compared
+	Compared      int               `json:"compared"`
+	Checks        map[string]uint64 `json:"checks"`
+	Violations    int               `json:"violations"`
+	ViolationList []ViolationAt     `json:"violation_list"`
 
 	filling []filling
 	began   time.Time // of act 2
@@ -106,7 +107,7 @@ func summarize(p *play, answers []answer, v *verdict) *Summary {
 		Students: p.plan.students(), Pools: len(p.plan.courses) - 1, Seats: p.plan.seats(),
 		Answers: map[string]int{}, AnswersTotal: len(answers),
 		Kills: len(p.outages), OutagesMS: []float64{}, Erased: v.erased,
-		Events: v.events, Compared: v.compared,
+		Events: v.events, Compared: v.compared, Checks: v.checks,
 		Violations: len(v.violations) + v.unlisted, ViolationList: []ViolationAt{},
 		filling: v.filling, cfg: p.cfg,
 	}
@@ -252,18 +253,21 @@ func (s *Summary) write(cfg *Config) error {
 	return err
 }
 
-// kinds gives the keys of counts, most frequent first.
+// kinds gives the keys of counts in the order in which a person asks for them; what is left follows by name.
 func kinds(counts map[string]int) []string {
 	var names []string
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		if counts[a] != counts[b] {
-			return counts[b] - counts[a]
+	for _, name := range []string{"seated", "offered", "waiting", "full", "released", "none", "busy", "unknown"} {
+		if counts[name] > 0 {
+			names = append(names, name)
 		}
-		return slices.Compare([]byte(a), []byte(b))
-	})
+	}
+	known := len(names)
+	for name := range counts {
+		if !slices.Contains(names[:known], name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names[known:])
 	return names
 }
 

@@ -3,6 +3,8 @@ package rush
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,6 +67,10 @@ func (s *Summary) table() []byte {
 		}
 		line("  %s at %d: %s", v.Name, v.Seq, v.Text)
 	}
+	for _, text := range s.looked() {
+		line("  %s", text)
+	}
+	line("")
 	line("  violations %s — %s", number(s.Violations), s.comparison())
 	line("")
 	line("%s", s.next())
@@ -84,6 +90,8 @@ func (s *Summary) aftermath(row func(name, number, remark string)) {
 	}
 	if s.Kills > 0 {
 		row("broken connections", number(s.Broken), "")
+	}
+	if s.Erased > 0 {
 		row("erased by the crash", number(s.Erased), "preapproved only, never confirmed: asked again")
 	}
 	if m := s.Mirror; m != nil {
@@ -121,6 +129,19 @@ func (s *Summary) comparison() string {
 		return text + " and " + count(*s.Rows, "database row")
 	}
 	return text
+}
+
+// looked says how often each invariant was looked at, five to a line.
+func (s *Summary) looked() (lines []string) {
+	names := slices.Sorted(maps.Keys(s.Checks))
+	for row := range slices.Chunk(names, 5) {
+		var b strings.Builder
+		for _, name := range row {
+			fmt.Fprintf(&b, "%s%11s   ", name, number(int(s.Checks[name])))
+		}
+		lines = append(lines, b.String())
+	}
+	return lines
 }
 
 // next names the command to try next: the one that shows something that this rush did not.
