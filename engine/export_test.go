@@ -15,3 +15,12 @@ func Recover(log Log, cfg Config) (*holdfast.State, error) {
 	}
 	return recoverState(log, cfg.Logger)
 }
+
+// PanicInTurn decides something, half encodes it, and panics, as a defect in the rules would.
+func (e *Engine) PanicInTurn() {
+	e.mu.Lock()
+	defer e.leaveLocked()
+	e.turning = true
+	e.stepper.Step(&holdfast.Command{Realm: "other", At: e.nowLocked(), Body: holdfast.PutRealm{}}, &e.open.Batch)
+	panic("a defect")
+}
