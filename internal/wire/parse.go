@@ -73,6 +73,9 @@ func within(place string, err error) error {
 
 // join gives the path of a field; names that callers made up are cut to a readable length.
 func join(place, rest string) string {
+	if place == "" {
+		place = `""`
+	}
 	if len(place) > 64 {
 		place = strings.ToValidUTF8(place[:64], "") + "…"
 	}
