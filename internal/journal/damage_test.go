@@ -290,3 +290,67 @@ func readAll(t *testing.T, fs vfs.FS, path string) []byte {
 	must(t, f.Close())
 	return b
 }
+
+// TestForkDetected: frames of two histories of one log do not mix, although each
+// is whole.
+func TestForkDetected(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	j := mustOpen(t, mem, small())
+	must(t, j.Close())
+	var images [2]*vfs.Mem
+	var from, to int64
+	for i := range images {
+		images[i] = mem.CrashClone(seeded(0), vfs.KeepAll)
+		j := mustOpen(t, images[i], small())
+		from = j.app.cur.off
+		_, err := j.Append(1, 1, []byte{byte(i)})
+		must(t, err)
+		to = j.app.cur.off
+		_, err = j.Append(2, 1, []byte("the same"))
+		must(t, err)
+		j.Abort()
+	}
+	path := segmentPath("log", 1)
+	other := readAll(t, images[1], path)
+	f, err := images[0].OpenFile(path, vfs.ReadWrite)
+	must(t, err)
+	_, err = f.WriteAt(other[from:to], from)
+	must(t, err)
+	if _, err := Open(images[0], "log", small()); !errors.Is(err, ErrCorrupt) {
+		t.Fatal(err)
+	}
+}
+
+// TestLossBeforeEmptySegment: a crash just after a roll leaves a last segment
+// without frames; a loss at the end of the one before must show at once.
+func TestLossBeforeEmptySegment(t *testing.T) {
+	t.Parallel()
+	b := build(t, false)
+	zero := func(index uint64, from int64) {
+		f, err := b.mem.OpenFile(segmentPath("log", index), vfs.ReadWrite)
+		must(t, err)
+		_, err = f.WriteAt(make([]byte, small().SegmentBytes-from), from)
+		must(t, err)
+	}
+	zero(3, 512)
+	end := mustOpen(t, b.mem.CrashClone(seeded(0), vfs.KeepAll), small()).Last()
+	w, err := openWalker(b.mem, segmentPath("log", 2))
+	must(t, err)
+	last := w.off
+	for {
+		off := w.off
+		if _, k, err := w.next(wholeFile); err != nil {
+			break
+		} else if k == kindData {
+			last = off
+		}
+	}
+	if w.at != end {
+		t.Fatalf("%+v, the log ends with %+v", w.at, end)
+	}
+	zero(2, last)
+	if _, err := Open(b.mem, "log", small()); !errors.Is(err, ErrCorrupt) {
+		t.Fatal(err)
+	}
+}

@@ -305,6 +305,10 @@ func TestSnapshots(t *testing.T) {
 		must(t, l.append(j, 3))
 		at = append(at, j.Last())
 		must(t, j.PutSnapshot(j.Last(), bodyOf(j.Last().Seq)))
+		crashed := mustOpen(t, mem.CrashClone(seeded(1), vfs.DropAll), small())
+		if infos, err := crashed.Snapshots(); err != nil || infos[0].Position != j.Last() {
+			t.Fatalf("a snapshot is not durable: %+v, %v", infos, err)
+		}
 	}
 	infos, err := j.Snapshots()
 	must(t, err)
