@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRush plays against the real program: a child that is killed with -9 must be a process of its own.
+func TestRush(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "holdfast")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Run("kills", func(t *testing.T) {
+		t.Parallel()
+		testRushSurvivesKills(t, program)
+	})
+	t.Run("target", func(t *testing.T) {
+		t.Parallel()
+		testRushAgainstARunningServer(t, program)
+	})
+}
+
+// rushed is what --json must have at least.
+type rushed struct {
+	Students, Confirmed, Compared, Violations, Kills, Events, Erased int
+	Broken                                                           int `json:"broken_connections"`
+	Rows                                                             *int
+	Answers                                                          map[string]int
+	LatencyMS                                                        map[string]map[string]float64 `json:"latency_ms"`
+	DecisionsPerSecond                                               float64                       `json:"decisions_per_second"`
+	AnswersTotal                                                     int                           `json:"answers_total"`
+}
+
+// runRush runs the program; it must end with 0 and nothing on stderr.
+func runRush(t *testing.T, program string, args ...string) (out rushed) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"rush", "--json"}, args...)...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Fatalf("%v\n%s\n%s", err, stderr.Bytes(), stdout.Bytes())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
+		t.Fatalf("stdout is not one JSON object: %v\n%s", err, stdout.Bytes())
+	}
+	return out
+}
+
+func testRushSurvivesKills(t *testing.T, program string) {
+	dir := t.TempDir()
+	data, answers, page := filepath.Join(dir, "data"), filepath.Join(dir, "answers.ndjson"), filepath.Join(dir, "rush.html")
+	got := runRush(t, program, "--students", "2000", "--pools", "40", "--seats", "10", "--kill", "2", "--connections", "64",
+		"--data", data, "--answers", answers, "--report", page)
+	// 500 of act 1, 10,000 wishes of act 2, and those who pressed again.
+	if got.Violations != 0 || got.Kills != 2 || got.Broken == 0 || got.Students != 2000 || got.Compared < 12_000 {
+		t.Errorf("%+v", got)
+	}
+	if got.Rows == nil || *got.Rows != 10_500 || got.Events < 10_500 || got.Answers["seated"] < 410 || got.Confirmed < 11_000 {
+		t.Errorf("%+v", got)
+	}
+	if got.DecisionsPerSecond <= 0 || got.LatencyMS["confirmed"]["p99"] <= 0 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(data, "holdfast.db")); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(page); err != nil || !bytes.Contains(b, []byte("2 × kill -9")) {
+		t.Errorf("the page: %v", err)
+	}
+	f, err := os.Open(answers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := 0
+	for scan := bufio.NewScanner(f); scan.Scan(); {
+		lines++
+	}
+	if lines != got.AnswersTotal {
+		t.Errorf("%d lines for %d answers", lines, got.AnswersTotal)
+	}
+	if out, err := exec.CommandContext(t.Context(), program, "verify", data).CombinedOutput(); err != nil {
+		t.Errorf("verify of the kept data: %v\n%s", err, out)
+	}
+	if out, err := exec.CommandContext(t.Context(), program, "rush", "--data", data).CombinedOutput(); err == nil || !strings.Contains(string(out), "not empty") {
+		t.Errorf("a second rush on the same directory: %v\n%s", err, out)
+	}
+}
+
+func testRushAgainstARunningServer(t *testing.T, program string) {
+	cmd := exec.Command(program, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database", "none")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the rushes below; how the server ends is not the question here
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	url := ""
+	for scan := bufio.NewScanner(out); url == "" && scan.Scan(); {
+		for _, word := range strings.Fields(scan.Text()) {
+			if strings.HasPrefix(word, "http://127.0.0.1:") {
+				url = word
+			}
+		}
+	}
+	// Two rushes at once: each has a realm of its own, and must find its way through a log that has the other's events too.
+	for _, seed := range []string{"1", "2"} {
+		t.Run("seed "+seed, func(t *testing.T) {
+			t.Parallel()
+			got := runRush(t, program, "--target", url, "--students", "800", "--pools", "20", "--seats", "10", "--connections", "32", "--seed", seed)
+			if got.Violations != 0 || got.Compared < 4_900 || got.Rows != nil {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestRushNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"rush", "--kill", "1", "--target", "http://127.0.0.1:1"}, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "--kill") {
+		t.Errorf("exit %d: %s", code, stderr.Bytes())
+	}
+	stderr.Reset()
+	if code := run(t.Context(), []string{"rush", "--courses", "none.csv", "--wishes", "none.csv"}, &stdout, &stderr); code != exitFailure || !strings.Contains(stderr.String(), "none.csv") {
+		t.Errorf("exit %d: %s", code, stderr.Bytes())
+	}
+}
