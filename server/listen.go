@@ -60,12 +60,14 @@ func loopback(host string) ([]netip.Addr, error) {
 // localHost says whether a Host header names this machine. Without this a page of any origin could reach the server
 // through a name of its own that resolves to 127.0.0.1 (DNS rebinding).
 func localHost(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	if strings.HasPrefix(host, "[") { // IPv6, with or without a port
+		host, _, _ = strings.Cut(host[1:], "]")
+	} else {
+		host, _, _ = strings.Cut(host, ":")
 	}
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
