@@ -3,16 +3,16 @@ package seat
 // basket decides several claims and swaps of one person in one place of the order.
 func (s *State) basket(t *Turn, c *Basket) (Result, []Result) {
 	items := make([]Result, len(c.Items))
-	if !s.checkItems(c, items) {
+	order, ok := s.checkItems(c, items)
+	if ok && c.Mode == All {
+		order, ok = s.checkAll(t.Now, c, items)
+	}
+	if !ok {
+		notAll(items)
 		return Result{Refusal: firstRefusal(items)}, items
 	}
-	if c.Mode == All && !s.checkAll(t.Now, c, items) {
-		return Result{Refusal: firstRefusal(items)}, items
-	}
-	for i, it := range c.Items {
-		if !items[i].Refused() {
-			items[i].Refusal = s.basketItem(t, c, it)
-		}
+	for _, i := range order {
+		items[i].Refusal = s.basketItem(t, c, c.Items[i])
 	}
 	s.settle(t)
 	for i, it := range c.Items {
@@ -35,19 +35,18 @@ func firstRefusal(items []Result) Refusal {
 }
 
 // checkItems finds what is wrong with the basket as a whole, before anything is decided: unknown pools. False: refused.
-func (s *State) checkItems(c *Basket, items []Result) bool {
-	ok := true
+// The order is that of the caller.
+func (s *State) checkItems(c *Basket, items []Result) (order []int, ok bool) {
+	ok = true
 	for i, it := range c.Items {
 		items[i], _ = s.look(it.Pool, c.Person)
 		if it.Swap != "" && s.pools[it.Swap] == nil && !items[i].Refused() {
 			items[i].Refusal = Refusal{Code: UnknownPool, Pool: it.Swap}
 		}
 		ok = ok && !items[i].Refused()
+		order = append(order, i)
 	}
-	if !ok {
-		notAll(items)
-	}
-	return ok
+	return order, ok
 }
 
 func notAll(items []Result) {
@@ -65,18 +64,11 @@ func (s *State) held(st Status, it Item, old refs) bool {
 
 func (s *State) seatedAt(r refs) bool { return r.claim != 0 && s.claims.at(r.claim).status == Seated }
 
-// checkAll decides an all-or-nothing basket without changing anything. Seats that the basket itself gives up are counted
-// for the person's limit and groups, and are not taken by its other items.
-func (s *State) checkAll(now Time, c *Basket, items []Result) bool {
-	person := s.people.find(c.Person)
-	gained, groups, ok := 0, map[uint32]string{}, true
-	given := map[uint32]bool{} // claims that the basket gives up
-	for _, it := range c.Items {
-		if old := s.resolve(it.Swap, c.Person); it.Swap != "" && s.seatedAt(old) {
-			given[old.claim] = true
-			gained--
-		}
-	}
+// checkAll decides an all-or-nothing basket without changing anything: each item for itself, then their order and the
+// groups, then the limit of seats. Seats that the basket itself gives up are not taken by its other items.
+func (s *State) checkAll(now Time, c *Basket, items []Result) (order []int, ok bool) {
+	person, taken, ok := s.people.find(c.Person), 0, true
+	after := int(s.seatsOf(person))
 	for i, it := range c.Items {
 		r, old := s.resolve(it.Pool, c.Person), refs{}
 		if it.Swap != "" {
@@ -85,32 +77,83 @@ func (s *State) checkAll(now Time, c *Basket, items []Result) bool {
 		if s.held(items[i].Status, it, old) {
 			continue
 		}
-		ref := s.checkSeat(now, items[i].Standing, it, r, old)
+		if s.seatedAt(old) {
+			after--
+		}
 		if items[i].Status != Seated {
-			gained++
+			after++
+			taken++
 		}
-		if ref.Code == "" && r.pool.group != 0 {
-			ref = s.checkGroup(r, person, given, groups)
+		items[i].Refusal = s.checkSeat(now, items[i].Standing, it, r, old)
+		if !items[i].Refused() && it.If.mismatch(items[i].Seq) {
+			items[i].Refusal = Refusal{Code: Mismatch, Seq: items[i].Seq}
 		}
-		if ref.Code == "" && it.If.mismatch(items[i].Seq) {
-			ref = Refusal{Code: Mismatch, Seq: items[i].Seq}
-		}
-		items[i].Refusal = ref
-		ok = ok && ref.Code == ""
+		ok = ok && !items[i].Refused()
 	}
-	if ok && gained > 0 && s.limits.MaxSeats != nil {
-		if most := *s.limits.MaxSeats; int(s.seatsOf(person))+gained > int(most) {
-			for i := range items {
-				if items[i].Status != Seated {
-					items[i].Refusal, ok = Refusal{Code: LimitSeats, Limit: most}, false
-				}
+	if ok {
+		order, ok = s.plan(c, person, items)
+	}
+	if most := s.limits.MaxSeats; ok && most != nil && taken > 0 && after > int(*most) {
+		for i := range items {
+			if items[i].Status != Seated {
+				items[i].Refusal, ok = Refusal{Code: LimitSeats, Limit: *most}, false
 			}
 		}
 	}
-	if !ok {
-		notAll(items)
+	return order, ok
+}
+
+// plan orders the items of an all-or-nothing basket so that the limit and the groups hold after every event: first those
+// that only give up a seat, then the swaps, then the rest, and within a rank as they stand, except that an item waits for
+// the one that gives up a seat of its group. Those that would wait for ever are refused: rings of swaps are not resolved.
+func (s *State) plan(c *Basket, person uint32, items []Result) (order []int, ok bool) {
+	held := map[uint32]string{} // group → the pool where the person has its seat, so far
+	for _, it := range c.Items {
+		if p := s.pools[it.Pool]; p.group != 0 && person != 0 {
+			if n := s.groupSeat[pair(p.group, person)]; n != 0 {
+				held[p.group] = s.poolAt(s.claims.at(n).pool).name
+			}
+		}
 	}
-	return ok
+	planned := make([]bool, len(c.Items))
+	for len(order) < len(c.Items) {
+		next := -1
+		for i, it := range c.Items {
+			in := held[s.pools[it.Pool].group]
+			fits := items[i].Status == Seated || in == "" || in == it.Swap
+			if !planned[i] && fits && (next < 0 || it.rank(items[i].Status) < c.Items[next].rank(items[next].Status)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		it, p := c.Items[next], s.pools[c.Items[next].Pool]
+		if it.Swap != "" && held[s.pools[it.Swap].group] == it.Swap {
+			delete(held, s.pools[it.Swap].group)
+		}
+		if p.group != 0 {
+			held[p.group] = p.name
+		}
+		order, planned[next] = append(order, next), true
+	}
+	for i, it := range c.Items {
+		if !planned[i] {
+			items[i].Refusal = Refusal{Code: HeldInGroup, Pool: held[s.pools[it.Pool].group]}
+		}
+	}
+	return order, len(order) == len(c.Items)
+}
+
+// rank is an item's place in the order of plan.
+func (it *Item) rank(st Status) int {
+	switch {
+	case st == Seated:
+		return 0
+	case it.Swap != "":
+		return 1
+	}
+	return 2
 }
 
 func (s *State) seatsOf(person uint32) uint32 {
@@ -125,36 +168,19 @@ func (s *State) checkSeat(now Time, st Standing, it Item, r, old refs) Refusal {
 	if ref := s.checkSwap(it, r, old); ref.Code != "" {
 		return ref
 	}
-	cfg := &r.pool.config
-	switch {
-	case st.Status == Seated:
+	switch st.Status {
+	case Seated:
 		return Refusal{}
-	case st.Status == Waiting || st.Status == Offered:
+	case Waiting, Offered:
 		return Refusal{Code: Full} // only a promotion or an accept seats who already waits
-	case cfg.OpensAt != 0 && now < cfg.OpensAt:
-		return Refusal{Code: NotOpen, Time: cfg.OpensAt}
-	case cfg.ClosesAt != 0 && now >= cfg.ClosesAt:
-		return Refusal{Code: Closed, Time: cfg.ClosesAt}
-	case !r.pool.hasSeatFor():
+	}
+	if ref := r.pool.shut(now); ref.Code != "" {
+		return ref
+	}
+	if !r.pool.hasSeatFor() {
 		return Refusal{Code: Full}
 	}
 	return Refusal{}
-}
-
-// checkGroup: one seat per group, those given up apart, the basket's own items included.
-func (s *State) checkGroup(r refs, person uint32, given map[uint32]bool, groups map[uint32]string) Refusal {
-	if before, twice := groups[r.pool.group]; twice {
-		return Refusal{Code: HeldInGroup, Pool: before}
-	}
-	groups[r.pool.group] = r.pool.name
-	if person == 0 {
-		return Refusal{}
-	}
-	held := s.groupSeat[pair(r.pool.group, person)]
-	if held == 0 || given[held] || held == r.claim {
-		return Refusal{}
-	}
-	return s.explain(HeldInGroup, held)
 }
 
 // checkSwap: the seat to give up must be there and not be part of another swap.
@@ -186,6 +212,11 @@ func (s *State) basketItem(t *Turn, c *Basket, it Item) Refusal {
 	}
 	if ref := s.checkSwap(it, r, old); ref.Code != "" {
 		return ref
+	}
+	if st.Status == Waiting { // to make a wait a swap is a claim too
+		if ref := r.pool.shut(t.Now); ref.Code != "" {
+			return ref
+		}
 	}
 	if !st.Status.Live() && c.Mode != All {
 		if ref := s.barsNewcomer(t.Now, r, old.claim, c.Mode == EachOrWait); ref.Code != "" {

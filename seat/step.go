@@ -3,6 +3,7 @@ package seat
 import (
 	"container/heap"
 	"fmt"
+	"math"
 )
 
 // Turn is one command's place in the order: its time, the log's head before it, and the events it makes.
@@ -124,12 +125,8 @@ func (s *State) claim(t *Turn, c *Claim) (Result, refs) {
 
 // barsNewcomer decides whether somebody without a live claim gets a seat or, where mayWait, a place in line.
 func (s *State) barsNewcomer(now Time, r refs, swap uint32, mayWait bool) Refusal {
-	cfg := &r.pool.config
-	if cfg.OpensAt != 0 && now < cfg.OpensAt {
-		return Refusal{Code: NotOpen, Time: cfg.OpensAt}
-	}
-	if cfg.ClosesAt != 0 && now >= cfg.ClosesAt {
-		return Refusal{Code: Closed, Time: cfg.ClosesAt}
+	if ref := r.pool.shut(now); ref.Code != "" {
+		return ref
 	}
 	if why, held := s.bars(r.pool, r.person, swap); why != "" {
 		return s.explain(why, held)
@@ -137,11 +134,23 @@ func (s *State) barsNewcomer(now Time, r refs, swap uint32, mayWait bool) Refusa
 	if r.pool.hasSeatFor() {
 		return Refusal{}
 	}
-	if !mayWait || cfg.Waitlist != nil && r.pool.line.waiting() >= *cfg.Waitlist {
+	most := r.pool.config.Waitlist
+	if !mayWait || most != nil && r.pool.line.waiting() >= *most || r.pool.line.last == math.MaxUint32 {
 		return Refusal{Code: Full}
 	}
 	if r.person != 0 && s.people.at(r.person).waiting >= s.limits.MaxWaits || s.limits.MaxWaits == 0 {
 		return Refusal{Code: LimitSeats, Limit: s.limits.MaxWaits}
+	}
+	return Refusal{}
+}
+
+// shut refuses claims before the opening and after the closing.
+func (p *pool) shut(now Time) Refusal {
+	if opens := p.config.OpensAt; opens != 0 && now < opens {
+		return Refusal{Code: NotOpen, Time: opens}
+	}
+	if closes := p.config.ClosesAt; closes != 0 && now >= closes {
+		return Refusal{Code: Closed, Time: closes}
 	}
 	return Refusal{}
 }
