@@ -91,7 +91,7 @@ func BenchmarkSQLite(b *testing.B) {
 	measure(b, func() *database { return newSQLiteDB(b) }, func(db *database, events []eventRow, claims []claimRow) {
 		uri, err := sqliteURI(strings.TrimPrefix(db.cfg.URL, "sqlite:"))
 		check(b, err)
-		conn, err := sql.Open("sqlite", uri+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-32768)")
+		conn, err := sql.Open("sqlite", uri+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-32768)&_pragma=temp_store(2)")
 		check(b, err)
 		defer conn.Close()
 		conn.SetMaxOpenConns(1)
@@ -133,7 +133,8 @@ func BenchmarkSQLite(b *testing.B) {
 // BenchmarkPostgres: what a user would write instead is pgx's CopyFrom.
 func BenchmarkPostgres(b *testing.B) {
 	server := postgres.Server(b)
-	measure(b, func() *database { return newPostgresDB(b, server) }, func(db *database, events []eventRow, claims []claimRow) {
+	empty := newPostgresDB(b, server)
+	measure(b, func() *database { return empty.fresh(b) }, func(db *database, events []eventRow, claims []claimRow) {
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, db.cfg.URL)
 		check(b, err)

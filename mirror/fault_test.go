@@ -56,7 +56,7 @@ func (db *database) fresh(tb testing.TB) *database {
 	if !db.pg {
 		return newSQLiteDB(tb)
 	}
-	db.raw(tb, "DROP SCHEMA IF EXISTS holdfast CASCADE")
+	db.rows(tb, "DROP SCHEMA IF EXISTS holdfast CASCADE")
 	return &database{cfg: testConfig(db.cfg.URL), pg: true}
 }
 

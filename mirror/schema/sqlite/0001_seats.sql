@@ -1,5 +1,5 @@
 CREATE TABLE progress (
-	shard   text PRIMARY KEY,
+	shard   text NOT NULL PRIMARY KEY,
 	log_id  text NOT NULL,
 	epoch   integer NOT NULL,
 	seq     integer NOT NULL CHECK (seq >= 0),
@@ -8,7 +8,7 @@ CREATE TABLE progress (
 ) STRICT;
 
 CREATE TABLE realms (
-	realm                text PRIMARY KEY,
+	realm                text NOT NULL PRIMARY KEY,
 	max_seats_per_person integer,
 	max_waits_per_person integer NOT NULL,
 	seq                  integer NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE claims (
 	CONSTRAINT claims_seat_of_status CHECK ((seat IS NOT NULL) = (status IN ('seated', 'offered'))),
 	CONSTRAINT claims_ticket_of_status CHECK ((ticket IS NOT NULL) = (status = 'waiting')),
 	CONSTRAINT claims_deadline_of_status CHECK ((deadline IS NOT NULL) = (status = 'offered'))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX claims_one_per_seat ON claims (realm, pool, seat) WHERE seat IS NOT NULL;
 CREATE UNIQUE INDEX claims_one_per_ticket ON claims (realm, pool, ticket) WHERE ticket IS NOT NULL;
 CREATE INDEX claims_by_deadline ON claims (realm, pool) WHERE deadline IS NOT NULL;

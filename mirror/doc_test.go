@@ -1,0 +1,67 @@
+package mirror
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"holdfast/seat"
+)
+
+// TestDocumentedQueries runs every query of docs/DATABASE.md, on the databases that it is for, against a history in which
+// each finds something.
+func TestDocumentedQueries(t *testing.T) {
+	text, err := os.ReadFile("../docs/DATABASE.md")
+	check(t, err)
+	blocks := regexp.MustCompile("(?s)```sql ?(\\w*)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) < 19 {
+		t.Fatalf("found only %d blocks", len(blocks))
+	}
+	onBoth(t, func(t *testing.T, db *database) {
+		log := newFakeLog("documented")
+		w := newWorld(t, log, 1)
+		begin(w)
+		w.put("c0101", seat.Config{Capacity: 2})
+		w.put("c1", offering(0))
+		w.claim("c0101", "s00001", "s00002", "s00003", "s00017", "s00018", "s00019")
+		w.claim("c1", "s00002", "s00017")
+		w.release("c0101", "s00001", "s00002")
+		w.release("c1", "s00002")
+		w.do("spring", seat.Override{Pool: "c0101", Person: "s00017", Action: seat.RemovePerson, Reason: "moved", By: "Ms. Smith"})
+		w.frame()
+		log.close()
+		db.mirrorAll(t, log)
+		dialect := "sqlite"
+		if db.pg {
+			dialect = "postgres"
+		}
+		run := 0
+		for _, b := range blocks {
+			if b[1] != "" && b[1] != dialect {
+				continue
+			}
+			for _, query := range strings.Split(strings.TrimSpace(b[2]), ";\n") {
+				rows := db.rows(t, query)
+				run++
+				if isSelect := strings.HasPrefix(query, "SELECT"); isSelect && len(rows) == 0 && !strings.Contains(query, "students") {
+					t.Errorf("finds nothing: %s", query)
+				}
+				if strings.HasPrefix(query, "CREATE TABLE courses") {
+					db.rows(t, "INSERT INTO students SELECT DISTINCT person, person, person FROM claims")
+					db.rows(t, "INSERT INTO courses SELECT pool, pool, NULL FROM pools")
+				}
+			}
+		}
+		if run < 15 {
+			t.Errorf("only %d queries ran", run)
+		}
+		if !db.pg {
+			return
+		}
+		const may = "SELECT has_table_privilege('registrar', 'holdfast.claims', 'SELECT'), has_table_privilege('registrar', 'holdfast.claims', 'INSERT, UPDATE, DELETE, TRUNCATE')"
+		if got := db.do(t, may); got != "true|false" {
+			t.Errorf("the role registrar may read and write: %s", got)
+		}
+	})
+}
