@@ -19,6 +19,8 @@ var pageSource string
 func (s *Summary) writePage(file string) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"number": number, "duration": duration, "seconds": func(s float64) string { return duration(s * 1000) }, "word": word,
+		"whole": func(n float64) string { return number(int(n)) }, "order": func() []string { return observed },
+		"observations": func(p Percentiles) string { return number(int(p.Count)) },
 	}).Parse(pageSource)
 	if err != nil {
 		return err
@@ -67,7 +69,7 @@ type bar struct {
 // The plot's place within a chart.
 const (
 	plotX, plotY          = 64.0, 14.0
-	plotWidth, plotHeight = 640.0, 200.0
+	plotWidth, plotHeight = 620.0, 200.0
 )
 
 func (s *Summary) page() page {
@@ -83,7 +85,7 @@ func (s *Summary) page() page {
 	for _, kind := range kinds(s.Answers) {
 		n := s.Answers[kind]
 		p.Bars = append(p.Bars, bar{word(kind), number(n), max(2, 100*float64(n)/float64(most)),
-			fmt.Sprintf("%.1f %%", 100*float64(n)/float64(max(1, s.AnswersTotal)))})
+			share(n, s.AnswersTotal)})
 	}
 	return p
 }
@@ -96,7 +98,7 @@ func (a *Act) curve(title string) chart {
 	for _, h := range a.histograms {
 		if n := h.TotalCount(); n > 0 {
 			nines = max(nines, math.Log10(float64(n)))
-			low = min(low, math.Max(0.01, float64(h.Min())/1000))
+			low = min(low, math.Max(0.01, float64(h.ValueAtQuantile(5))/1000))
 			high = max(high, float64(h.Max())/1000)
 		}
 	}
@@ -109,9 +111,9 @@ func (a *Act) curve(title string) chart {
 		return plotX + plotWidth*math.Min(1, -math.Log10(math.Max(1e-9, 1-quantile))/nines)
 	}
 	y := func(ms float64) float64 {
-		return plotY + plotHeight*(1-(math.Log10(math.Max(ms, 0.01))-bottom)/(top-bottom))
+		return plotY + plotHeight*(1-(math.Max(math.Log10(ms), bottom)-bottom)/(top-bottom))
 	}
-	for _, name := range []string{"preapproved", "confirmed"} {
+	for _, name := range observed {
 		if h := a.histograms[name]; h.TotalCount() > 0 {
 			c.Lines = append(c.Lines, plotted{"to " + name, name, quantilePath(h, nines, x, y)})
 		}
@@ -177,12 +179,31 @@ func (s *Summary) fillingChart() *chart {
 		{fmt.Sprintf("seats taken (100 %% = %s)", number(mostSeats)), "confirmed", seated.String()},
 		{fmt.Sprintf("places in line (100 %% = %s)", number(mostInLine)), "preapproved", inLine.String()},
 	}}
-	for i := range 6 {
-		share := float64(i) / 5
-		c.X = append(c.X, mark{plotX + plotWidth*share, duration(span * share * 1000)})
-		if i < 5 {
-			c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), fmt.Sprintf("%d %%", i*25)})
-		}
+	for i := range 5 {
+		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), fmt.Sprintf("%d %%", i*25)})
+	}
+	step := roundStep(span / 6)
+	for i := 0; float64(i)*step <= span; i++ {
+		c.X = append(c.X, mark{plotX + plotWidth*float64(i)*step/span, fmt.Sprintf("%.4g s", float64(i)*step)})
 	}
 	return c
+}
+
+// roundStep is the next of 1, 2, 5, 10, 20 … of the right size.
+func roundStep(least float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(least)))
+	for _, n := range []float64{1, 2, 5} {
+		if n*unit >= least {
+			return n * unit
+		}
+	}
+	return 10 * unit
+}
+
+// share is a percentage; what is there is never shown as nothing.
+func share(n, of int) string {
+	if p := 100 * float64(n) / float64(max(1, of)); p >= 0.05 || n == 0 {
+		return fmt.Sprintf("%.1f %%", p)
+	}
+	return "< 0.1 %"
 }

@@ -66,6 +66,9 @@ type Act struct {
 	histograms map[string]*hdrhistogram.Histogram // microseconds
 }
 
+// observed are the keys of Act.LatencyMS, in the order in which students live through them.
+var observed = []string{"preapproved", "confirmed"}
+
 // Percentiles of a duration, in milliseconds.
 type Percentiles struct {
 	P50   float64 `json:"p50"`

@@ -42,7 +42,7 @@ func (s *Summary) table() []byte {
 		}
 		line("")
 		line("  %s%10s%10s%10s%10s%10s", pad("how long it took", 18), "p50", "p90", "p99", "p99.9", "max")
-		for _, name := range []string{"preapproved", "confirmed"} {
+		for _, name := range observed {
 			if p := a.LatencyMS[name]; p.Count > 0 {
 				line("  %s%10s%10s%10s%10s%10s", pad("to "+name, 18),
 					duration(p.P50), duration(p.P90), duration(p.P99), duration(p.P999), duration(p.Max))
