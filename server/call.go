@@ -50,7 +50,6 @@ func (c *call) write(status int, media []string, fill func([]byte) []byte) int {
 	*buf = fill((*buf)[:0])
 	h := c.w.Header()
 	h["Content-Type"] = media
-	h["X-Content-Type-Options"] = noSniff
 	if c.r.Method == http.MethodGet {
 		h["Cache-Control"] = noStore
 	}

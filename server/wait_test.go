@@ -116,26 +116,7 @@ func TestWait(t *testing.T) {
 				t.Errorf("%q: %s %v", c.query, r.Body, r.Header())
 			}
 		}
-		// Refusals, baskets, lists and views wait too.
-		w.must(202, "PUT", c1+"/claims/bob?wait=none", "")
-		w.must(202, "PUT", c1+"/claims/cid?wait=none", "")
-		if r := w.must(409, "PUT", c1+"/claims/dan", ""); r.text("durability") != "preapproved" {
-			t.Errorf("a refusal: %s", r.Body)
-		}
-		if r := w.must(412, "DELETE", c1+"/claims/cid", "", "If-None-Match", "*"); r.body["seq"] != nil {
-			t.Errorf("an unconfirmed seq is told: %s", r.Body)
-		}
-		for _, path := range []string{c1 + "/claims", "/v1/realms/spring/people/ann", "/v1/realms/spring/pools", "/v1/realms", c1, "/v1/realms/spring", c1 + "/claims/ann"} {
-			if r := w.must(202, "GET", path, ""); r.text("durability") != "preapproved" || (strings.Contains(path, "c") && strings.Contains(r.Body.String(), `"seq":4`)) {
-				t.Errorf("GET %s: %s", path, r.Body)
-			}
-		}
-		if r := w.must(202, "POST", "/v1/realms/spring/baskets", `{"person":"ann","mode":"each","items":[{"pool":"c1"}]}`); strings.Contains(r.Body.String(), "seq") {
-			t.Errorf("basket: %s", r.Body)
-		}
-		if r := w.must(202, "GET", c1+"/claims?format=csv", ""); !strings.Contains(r.Body.String(), "ann,seated,1,,,,") {
-			t.Errorf("csv: %s", r.Body)
-		}
+		allWait(t, w)
 		// It is confirmed in the middle of a wait.
 		go func() {
 			time.Sleep(100 * time.Millisecond)
@@ -174,6 +155,30 @@ func TestWait(t *testing.T) {
 		}
 		w.engine.Close()
 	})
+}
+
+// allWait: refusals, baskets, lists and views wait too, and tell no number that is not confirmed.
+func allWait(t *testing.T, w *world) {
+	t.Helper()
+	w.must(202, "PUT", c1+"/claims/bob?wait=none", "")
+	w.must(202, "PUT", c1+"/claims/cid?wait=none", "")
+	if r := w.must(409, "PUT", c1+"/claims/dan", ""); r.text("durability") != "preapproved" {
+		t.Errorf("a refusal: %s", r.Body)
+	}
+	if r := w.must(412, "DELETE", c1+"/claims/cid", "", "If-None-Match", "*"); r.body["seq"] != nil {
+		t.Errorf("an unconfirmed seq is told: %s", r.Body)
+	}
+	for _, path := range []string{c1 + "/claims", "/v1/realms/spring/people/ann", "/v1/realms/spring/pools", "/v1/realms", c1, "/v1/realms/spring", c1 + "/claims/ann"} {
+		if r := w.must(202, "GET", path, ""); r.text("durability") != "preapproved" || (strings.Contains(path, "c") && strings.Contains(r.Body.String(), `"seq":4`)) {
+			t.Errorf("GET %s: %s", path, r.Body)
+		}
+	}
+	if r := w.must(202, "POST", "/v1/realms/spring/baskets", `{"person":"ann","mode":"each","items":[{"pool":"c1"}]}`); strings.Contains(r.Body.String(), "seq") {
+		t.Errorf("basket: %s", r.Body)
+	}
+	if r := w.must(202, "GET", c1+"/claims?format=csv", ""); !strings.Contains(r.Body.String(), "ann,seated,1,,,,") {
+		t.Errorf("csv: %s", r.Body)
+	}
 }
 
 // TestUnknown: a log that fails makes what waits unknown, never refused, and what comes after busy.
