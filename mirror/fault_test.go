@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
 	"holdfast/engine"
@@ -93,21 +96,47 @@ func (db *database) failAt(t *testing.T, log *fakeLog, k int, again bool, fired 
 	return false
 }
 
-// TestTwoMirrors: two on one database take turns, or wait for each other; nothing is there twice.
+// TestTwoMirrors: of two that have read the same cursor one loses, and goes on from where the other is; nothing is there
+// twice.
 func TestTwoMirrors(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		log := history(t, 5, 300)
 		db.cfg.BatchRows = 20
+		var both sync.WaitGroup
+		both.Add(2)
 		ends := make(chan error, 2)
+		var retries atomic.Int64
 		for range 2 {
-			m, err := Open(db.cfg)
+			cfg, first := db.cfg, true
+			cfg.hook = func(step string) error {
+				if first && step == "begin" {
+					first = false
+					both.Done()
+					both.Wait()
+				}
+				return nil
+			}
+			m, err := Open(cfg)
 			check(t, err)
-			go func() { ends <- m.Run(within(t), log) }()
+			go func() {
+				err := m.Run(within(t), log)
+				retries.Add(int64(counted(t, m.metrics.retries)))
+				ends <- err
+			}()
 		}
 		check(t, <-ends)
 		check(t, <-ends)
 		db.same(t, log)
+		if retries.Load() == 0 {
+			t.Error("nobody ever lost")
+		}
 	})
+}
+
+func counted(t *testing.T, c prometheus.Counter) float64 {
+	var m dto.Metric
+	check(t, c.Write(&m))
+	return m.GetCounter().GetValue()
 }
 
 // TestDatabaseDownFromTheStart: the mirror waits, and catches up when the database is there. Nothing of the log may go.

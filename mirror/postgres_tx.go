@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -225,6 +226,9 @@ func (t *postgresTx) missing(ctx context.Context, which string) error {
 	err := t.tx.QueryRow(ctx, `SELECT n.realm, n.pool, n.person, n.was FROM changed n
 		LEFT JOIN holdfast.claims c ON c.realm = n.realm AND c.pool = n.pool AND c.person = n.person
 		WHERE (`+which+`) AND c.seq IS DISTINCT FROM n.seq LIMIT 1`).Scan(&key.realm, &key.pool, &key.person, &was)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return violated("table claims: not every row that an event changes was as it said; %s", nextCommand)
+	}
 	if err != nil {
 		return t.name(err)
 	}
@@ -254,6 +258,9 @@ func (t *postgresTx) countPools(ctx context.Context, rows []poolRow) error {
 	err = t.tx.QueryRow(ctx, `SELECT d.realm, d.pool FROM unnest($1::text[], $2::text[]) d (realm, pool)
 		WHERE NOT EXISTS (SELECT FROM holdfast.pools p WHERE p.realm = d.realm AND p.pool = d.pool) LIMIT 1`,
 		realms, pools).Scan(&key.realm, &key.pool)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return violated("table pools: not one row for each pool; %s", nextCommand)
+	}
 	if err != nil {
 		return t.name(err)
 	}
