@@ -43,6 +43,12 @@ func (l *ledger) add(realm string, body holdfast.Body, a engine.Answer) *answere
 	return e
 }
 
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.list)
+}
+
 // confirm notes that the client has heard it.
 func (l *ledger) confirm(e *answered) {
 	l.mu.Lock()
