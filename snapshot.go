@@ -61,11 +61,17 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 	if err := readUvarints(in, &s.seq, &at, &s.epoch, &realms); err != nil {
 		return nil, err
 	}
+	if at > 1<<62 {
+		return nil, errors.New("snapshot: its time is out of range")
+	}
 	s.at = seat.Time(at)
 	for range realms {
 		realm, err := readRealm(in)
 		if err != nil {
 			return nil, err
+		}
+		if s.realms[realm.Name] != nil {
+			return nil, fmt.Errorf("snapshot: realm %q is there twice", realm.Name)
 		}
 		s.realms[realm.Name] = realm
 		s.order = append(s.order, realm)
@@ -89,8 +95,14 @@ func readRealm(in *bufio.Reader) (*Realm, error) {
 		return nil, fmt.Errorf("snapshot: cut short: %w", err)
 	}
 	realm := &Realm{Name: string(name)}
+	if seat.ValidID("realm", realm.Name) != nil {
+		return nil, errors.New("snapshot: malformed realm")
+	}
 	if err := readUvarints(in, &realm.Seq, &at); err != nil {
 		return nil, err
+	}
+	if at > 1<<62 {
+		return nil, errors.New("snapshot: malformed realm")
 	}
 	realm.At = seat.Time(at)
 	var err error
@@ -100,13 +112,31 @@ func readRealm(in *bufio.Reader) (*Realm, error) {
 
 func readUvarints(in *bufio.Reader, into ...*uint64) error {
 	for _, p := range into {
-		v, err := binary.ReadUvarint(in)
+		v, err := readUvarint(in)
 		if err != nil {
-			return fmt.Errorf("snapshot: cut short: %w", err)
+			return err
 		}
 		*p = v
 	}
 	return nil
+}
+
+// readUvarint takes only the shortest form, so that equal states have equal bytes.
+func readUvarint(in *bufio.Reader) (v uint64, err error) {
+	for i := range binary.MaxVarintLen64 {
+		c, err := in.ReadByte()
+		if err != nil {
+			return 0, fmt.Errorf("snapshot: cut short: %w", err)
+		}
+		if c < 0x80 {
+			if i == 9 && c > 1 || i > 0 && c == 0 {
+				break
+			}
+			return v | uint64(c)<<(7*i), nil
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+	}
+	return 0, errors.New("snapshot: malformed number")
 }
 
 // Hash is the SHA-256 of the snapshot: equal for equal states, whatever way they came about (J3).

@@ -118,7 +118,7 @@ func (s *State) applySeat(now stamp, e *Event, r refs) error {
 	} else {
 		c.set(now, Offered)
 		r.pool.offered++
-		s.offers.set(r.claim, now.seq, e.Deadline)
+		s.offers.set(r.claim, e.Deadline, s.seqOf)
 		if e.Swap != "" {
 			s.link(r.claim, swap)
 		}
@@ -310,7 +310,7 @@ func (s *State) groupNumber(name string) uint32 {
 func (s *State) capDeadlines(p *pool, until Time) {
 	for n, at := range s.offers.of {
 		if c := s.claims.at(n); c.pool == p.number && at > until {
-			s.offers.set(n, c.seq, until)
+			s.offers.set(n, until, s.seqOf)
 		}
 	}
 }
@@ -318,6 +318,10 @@ func (s *State) capDeadlines(p *pool, until Time) {
 // ApplyLimits replaces the realm's limits. Who waits may become able to sit, or unable: that costs a look at every wait.
 func (s *State) ApplyLimits(l Limits) {
 	s.limits = l
+	if l.MaxSeats != nil {
+		most := *l.MaxSeats
+		s.limits.MaxSeats = &most
+	}
 	for n := uint32(1); n <= s.people.list.count; n++ {
 		if s.people.at(n).waiting > 0 {
 			s.reconsider(n)
@@ -335,7 +339,7 @@ func (s *State) ApplyStart(until Time) {
 			end = min(end, last)
 		}
 		if end != at {
-			s.offers.set(n, c.seq, end)
+			s.offers.set(n, end, s.seqOf)
 		}
 	}
 }

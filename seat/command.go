@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // Command is something a caller asks for; the time is given to Step beside it.
@@ -163,13 +164,23 @@ func (c Override) Valid() error {
 	if c.Reason == "" {
 		return &Invalid{"reason", "is missing: it is kept with the event"}
 	}
-	if len(c.Reason) > MaxReason {
-		return &Invalid{"reason", fmt.Sprintf("is longer than %d bytes", MaxReason)}
+	if err := validText("reason", c.Reason, MaxReason); err != nil {
+		return err
 	}
-	if len(c.By) > MaxReason {
-		return &Invalid{"by", fmt.Sprintf("is longer than %d bytes", MaxReason)}
+	if err := validText("by", c.By, MaxReason); err != nil {
+		return err
 	}
 	return validPair(c.Pool, c.Person)
+}
+
+func validText(field, text string, most int) error {
+	if len(text) > most {
+		return &Invalid{field, fmt.Sprintf("is longer than %d bytes", most)}
+	}
+	if !utf8.ValidString(text) {
+		return &Invalid{field, "is not UTF-8"} // no database would take it
+	}
+	return nil
 }
 
 // Valid implements Command.
@@ -223,6 +234,14 @@ func (c *Config) Valid() error {
 	if c.Capacity > MaxCapacity {
 		return &Invalid{"capacity", fmt.Sprintf("must be 0 to %d", MaxCapacity)}
 	}
+	for _, at := range []struct {
+		field string
+		is    Time
+	}{{"opens_at", c.OpensAt}, {"closes_at", c.ClosesAt}, {"promote_until", c.PromoteUntil}} {
+		if at.is < 0 || at.is > maxTime {
+			return &Invalid{at.field, "must lie in the years 1970 to 9999"}
+		}
+	}
 	if c.ClosesAt != 0 && c.OpensAt != 0 && c.ClosesAt <= c.OpensAt {
 		return &Invalid{"closes_at", "must lie after opens_at"}
 	}
@@ -242,8 +261,8 @@ func (c *Config) Valid() error {
 			return err
 		}
 	}
-	if len(c.Data) > MaxData {
-		return &Invalid{"data", fmt.Sprintf("is longer than %d bytes", MaxData)}
+	if err := validText("data", c.Data, MaxData); err != nil {
+		return err
 	}
 	if c.Data != "" && !json.Valid([]byte(c.Data)) {
 		return &Invalid{"data", "is not JSON"}

@@ -30,10 +30,18 @@ func (h *deadlineHeap) Pop() any {
 	return x
 }
 
-// set gives an offered claim its deadline, a new one or another.
-func (d *deadlines) set(claim uint32, seq uint64, at Time) {
+// set gives an offered claim its deadline, a new one or another. seqOf is as in next.
+func (d *deadlines) set(claim uint32, at Time, seqOf func(claim uint32) uint64) {
 	d.of[claim] = at
-	heap.Push(&d.heap, deadline{at, seq, claim})
+	if len(d.heap) >= 64 && len(d.heap) >= 2*len(d.of) {
+		d.heap = d.heap[:0]
+		for claim, at := range d.of { // in any order: the heap's order is total
+			d.heap = append(d.heap, deadline{at, seqOf(claim), claim})
+		}
+		heap.Init(&d.heap)
+		return
+	}
+	heap.Push(&d.heap, deadline{at, seqOf(claim), claim})
 }
 
 func (d *deadlines) drop(claim uint32) { delete(d.of, claim) }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"holdfast"
+	"holdfast/internal/sim"
 	"holdfast/seat"
 )
 
@@ -76,6 +77,9 @@ func TestOracle(t *testing.T) {
 			m.at = fmt.Sprintf("%+v", o)
 			m.run(o)
 		}})
+		if report := m.verifier.Finish(); report.Found > 0 {
+			rt.Fatalf("the verifier says %v", report.Violations)
+		}
 		compared += m.compared
 	})
 	if t.Failed() {
@@ -103,13 +107,14 @@ type machine struct {
 	stepper  holdfast.Stepper
 	replayed *holdfast.State // applied the events only, never stepped
 	oracle   *oracle
+	verifier *sim.Checker // must find nothing in the log of a sound core
 	now      seat.Time
 	epoch    uint64
 	compared int
 }
 
 func newMachine(t failer, seen counters) *machine {
-	m := &machine{t: t, seen: seen, now: 1_000 * second, oracle: newOracle(), at: "start"}
+	m := &machine{t: t, seen: seen, now: 1_000 * second, oracle: newOracle(), verifier: sim.NewChecker(holdfast.NewState()), at: "start"}
 	m.stepper.State, m.replayed = holdfast.NewState(), holdfast.NewState()
 	m.do(holdfast.PutRealm{Limits: seat.DefaultLimits()})
 	for i, name := range poolNames {
@@ -254,11 +259,11 @@ func (m *machine) item(pool int, person string, x, z int) seat.Item {
 	return it
 }
 
-// halfOfSwap goes, one time in four, for the old or the new half of a swap that is under way: few are.
+// halfOfSwap goes, every second time, for the old or the new half of a swap that is under way: few are.
 func (m *machine) halfOfSwap(o op, pool, person string) (string, string) {
 	for _, status := range []seat.Status{seat.Waiting, seat.Offered} {
 		for _, c := range m.oracle.claims {
-			if o.Z%4 == 0 && c.Swap != "" && c.Status == status {
+			if o.Z%2 == 0 && c.Swap != "" && c.Status == status {
 				pool, person = []string{c.Swap, c.in.name}[o.Y%2], c.person
 			}
 		}
@@ -346,6 +351,7 @@ func (m *machine) replay(batch *holdfast.Batch, ofDue bool) (events []seat.Event
 		if e.Kind() >= seat.PoolPut {
 			events = append(events, e.Seat)
 		}
+		m.verifier.Event(e)
 		return m.replayed.Apply(e)
 	})
 	if err != nil {

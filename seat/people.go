@@ -35,7 +35,7 @@ func (p *people) at(n uint32) *person { return p.list.at(n) }
 func (p *people) add(name string) uint32 {
 	if p.names.Cap()-p.names.Len() < len(name) {
 		p.names = strings.Builder{}
-		p.names.Grow(nameBlock)
+		p.names.Grow(max(len(name), min(nameBlock, 1<<10+16*int(p.list.count)))) // small realms stay small
 	}
 	start := p.names.Len()
 	p.names.WriteString(name)

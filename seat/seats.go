@@ -15,8 +15,11 @@ func (s *seats) lowest() uint32 {
 }
 
 // take marks n as given, and says whether it was free. n is the lowest free number as a rule; a log written by other
-// rules may name another.
+// rules may name another, but none that no pool can have.
 func (s *seats) take(n uint32) bool {
+	if n > s.fresh+1 && n > 2*MaxCapacity {
+		return false
+	}
 	for s.fresh+1 < n {
 		s.fresh++
 		s.free(s.fresh)

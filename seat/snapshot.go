@@ -80,10 +80,15 @@ func ReadSnapshot(r *bufio.Reader) (*State, error) {
 	}
 	s.limits = *limits
 	for range in.count(1 << 24) {
-		s.readPool(in)
+		if s.readPool(in); in.err != nil {
+			return nil, in.err
+		}
 	}
 	for range in.count(1<<32 - 1) {
-		name := in.string(MaxID)
+		name := in.id()
+		if in.err == nil && s.people.find(name) != 0 {
+			in.fail()
+		}
 		if in.err != nil {
 			return nil, in.err
 		}
@@ -104,10 +109,10 @@ func ReadSnapshot(r *bufio.Reader) (*State, error) {
 }
 
 func (s *State) readPool(in *snapshotReader) {
-	p := &pool{number: uint32(len(s.poolList)) + 1, name: in.string(MaxID)}
+	p := &pool{number: uint32(len(s.poolList)) + 1, name: in.id()}
 	config := decoder{rest: in.string(MaxData + 2*MaxID)}
 	p.config = *config.config()
-	p.put = stamp{in.uvarint(), Time(in.uvarint())}
+	p.put = stamp{in.uvarint(), in.time()}
 	p.line.last = in.uint32()
 	if in.err != nil {
 		return
@@ -123,7 +128,7 @@ func (s *State) readPool(in *snapshotReader) {
 
 func (s *State) readClaim(in *snapshotReader) {
 	c := claim{pool: in.uint32(), person: in.uint32(), status: Status(in.byte())}
-	c.stamp = stamp{in.uvarint(), Time(in.uvarint())}
+	c.stamp = stamp{in.uvarint(), in.time()}
 	n := s.claims.count + 1
 	swap := uint32(0)
 	switch c.status {
@@ -131,7 +136,7 @@ func (s *State) readClaim(in *snapshotReader) {
 		c.seat = in.uint32()
 	case Offered:
 		c.seat = in.uint32()
-		s.offers.of[n] = Time(in.uvarint())
+		s.offers.of[n] = in.time()
 		swap = in.uint32()
 	case Waiting:
 		c.ticket = in.uint32()
@@ -140,7 +145,8 @@ func (s *State) readClaim(in *snapshotReader) {
 	default:
 		in.fail()
 	}
-	if in.err != nil || c.pool == 0 || int(c.pool) > len(s.poolList) || c.person == 0 || c.person > s.people.list.count {
+	if in.err != nil || c.pool == 0 || int(c.pool) > len(s.poolList) || c.person == 0 || c.person > s.people.list.count ||
+		s.claimOf(c.pool, c.person) != 0 || s.swappedBy[swap] != 0 {
 		in.fail()
 		return
 	}
@@ -164,8 +170,10 @@ func (s *State) readClaim(in *snapshotReader) {
 func (s *State) derive() error {
 	holding := make([][]uint32, len(s.poolList))
 	waiting := make([][]uint32, len(s.poolList))
+	made := make([]uint32, len(s.poolList))
 	for n := uint32(1); n <= s.claims.count; n++ {
 		c := s.claims.at(n)
+		made[c.pool-1]++
 		switch c.status {
 		case Seated, Offered:
 			holding[c.pool-1] = append(holding[c.pool-1], n)
@@ -179,21 +187,24 @@ func (s *State) derive() error {
 		}
 	}
 	for i, claims := range holding {
-		if err := s.deriveSeats(s.poolList[i], claims); err != nil {
+		if err := s.deriveSeats(s.poolList[i], claims, made[i]); err != nil {
 			return err
 		}
 	}
 	for i, claims := range waiting {
-		s.deriveLine(s.poolList[i], claims)
+		if err := s.deriveLine(s.poolList[i], claims); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (s *State) deriveSeats(p *pool, holding []uint32) error {
+// deriveSeats: the lowest free seat is given, so no seat has a higher number than the pool has claims.
+func (s *State) deriveSeats(p *pool, holding []uint32, highest uint32) error {
 	sort.Slice(holding, func(i, j int) bool { return s.claims.at(holding[i]).seat < s.claims.at(holding[j]).seat })
 	for _, n := range holding {
 		c := s.claims.at(n)
-		if c.seat == 0 || c.seat > 2*MaxCapacity || !p.seats.take(c.seat) {
+		if c.seat == 0 || c.seat > highest || !p.seats.take(c.seat) {
 			return fmt.Errorf("snapshot: seat %d of pool %q is held twice or is no seat", c.seat, p.name)
 		}
 		s.people.at(c.person).seats++
@@ -204,17 +215,21 @@ func (s *State) deriveSeats(p *pool, holding []uint32) error {
 			p.seated++
 		} else {
 			p.offered++
-			s.offers.set(n, c.seq, s.offers.of[n])
+			s.offers.set(n, s.offers.of[n], s.seqOf)
 		}
 	}
 	return nil
 }
 
-func (s *State) deriveLine(p *pool, waiting []uint32) {
+func (s *State) deriveLine(p *pool, waiting []uint32) error {
 	sort.Slice(waiting, func(i, j int) bool { return s.claims.at(waiting[i]).ticket < s.claims.at(waiting[j]).ticket })
-	last := p.line.last
+	last, before := p.line.last, uint32(0)
 	for _, n := range waiting {
 		c := s.claims.at(n)
+		if c.ticket <= before || c.ticket > last {
+			return fmt.Errorf("snapshot: ticket %d of pool %q is there twice or was never given", c.ticket, p.name)
+		}
+		before = c.ticket
 		why, _ := s.bars(p, c.person, s.swaps[n])
 		c.eligible = why == ""
 		p.line.join(c.ticket, n, c.eligible)
@@ -222,8 +237,9 @@ func (s *State) deriveLine(p *pool, waiting []uint32) {
 		c.nextWait, who.waits = who.waits, n
 		who.waiting++
 	}
-	p.line.last = max(last, p.line.last)
+	p.line.last = last
 	s.touch(p)
+	return nil
 }
 
 // snapshotReader reads the pieces; after the first fault err is set and all it gives is zero.
@@ -250,16 +266,32 @@ func (in *snapshotReader) byte() byte {
 	return c
 }
 
+// uvarint takes only the shortest form, so that equal states have equal bytes.
 func (in *snapshotReader) uvarint() uint64 {
-	if in.err != nil {
-		return 0
+	var v uint64
+	for i := range binary.MaxVarintLen64 {
+		c := in.byte()
+		if c < 0x80 {
+			if i == 9 && c > 1 || i > 0 && c == 0 {
+				break
+			}
+			return v | uint64(c)<<(7*i)
+		}
+		v |= uint64(c&0x7f) << (7 * i)
 	}
-	v, err := binary.ReadUvarint(in.r)
-	if err != nil {
-		in.err = fmt.Errorf("snapshot: cut short: %w", err)
-		return 0
+	in.fail()
+	return 0
+}
+
+func (in *snapshotReader) time() Time { return Time(in.count(1 << 62)) }
+
+// id takes only what a command could name.
+func (in *snapshotReader) id() string {
+	id := in.string(MaxID)
+	if in.err == nil && ValidID("id", id) != nil {
+		in.fail()
 	}
-	return v
+	return id
 }
 
 func (in *snapshotReader) uint32() uint32 {

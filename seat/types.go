@@ -16,6 +16,9 @@ import (
 // Microseconds, because that is what both databases keep.
 type Time int64
 
+// maxTime is the last microsecond of the year 9999, the last that RFC 3339 can write.
+const maxTime Time = 253_402_300_799_999_999
+
 // TimeOf converts t, truncated to the microsecond.
 func TimeOf(t time.Time) Time { return Time(t.UnixMicro()) }
 
