@@ -235,7 +235,7 @@ func (v *verifier) tell(seq uint64) {
 		}
 		binding.Seq = v.places.of(a.Seq)
 		v.check.Answer(&binding)
-		if a.errand == errandLate {
+		if a.errand == errandLate && stands(a.Durability) {
 			v.late(a)
 		}
 	}

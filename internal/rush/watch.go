@@ -3,6 +3,7 @@ package rush
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -24,7 +25,11 @@ type watcher struct {
 type standpoint struct {
 	Durable  uint64  `json:"durable"`
 	Recorded *uint64 `json:"recorded"` // nil: it has no database
-	at       time.Duration
+	Mirror   struct {
+		State string `json:"state"`
+		Error string `json:"error"`
+	} `json:"mirror"`
+	at time.Duration
 }
 
 // watchEvery is the pause between two questions: often enough to time the database, seldom enough to cost nothing.
@@ -84,24 +89,28 @@ func (w *watcher) now() (last standpoint, most uint64) {
 // recordLimit is how long the rush waits for the database.
 const recordLimit = 120 * time.Second
 
-// recorded waits until the database has the log up to seq, and says when that was seen; ok false: not within the limit,
-// or this server has no database.
-func (w *watcher) recorded(ctx context.Context, seq uint64) (at time.Duration, ok bool) {
+// recorded waits until the database has the log up to seq, and says when that was seen; there is false if this server has
+// no database.
+func (w *watcher) recorded(ctx context.Context, seq uint64) (at time.Duration, there bool, err error) {
 	giveUp := time.Now().Add(recordLimit)
-	for time.Now().Before(giveUp) {
+	for {
 		last, _ := w.now()
 		switch {
 		case last.at == 0: // it was not asked yet
 		case last.Recorded == nil:
-			return 0, false
+			return 0, false, nil
 		case *last.Recorded >= seq:
-			return last.at, true
+			return last.at, true, nil
+		case last.Mirror.State == "halted":
+			return 0, true, fmt.Errorf("the mirror halted: %s", last.Mirror.Error)
 		}
-		if sleep(ctx, watchEvery/2) != nil {
-			return 0, false
+		if time.Now().After(giveUp) {
+			return 0, true, fmt.Errorf("the database did not follow within %v (mirror %s) %s", recordLimit, last.Mirror.State, last.Mirror.Error)
+		}
+		if err := sleep(ctx, watchEvery/2); err != nil {
+			return 0, true, err
 		}
 	}
-	return 0, false
 }
 
 func (w *watcher) stop() {
