@@ -44,6 +44,8 @@ func adviseOpen(err error, dir string) error {
 		return advise(err, "make room on the disk of %s (256 MiB are enough to start), then run the same command again", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return advise(err, "run it as the user who owns %s", dir)
+	case errors.Is(err, syscall.ENOTDIR):
+		return advise(err, "name a directory: holdfast serve --data DIR")
 	case recoverable(dir):
 		return advise(err, "stop the holdfast that has %s, or use another directory: holdfast serve --data OTHER", dir)
 	}

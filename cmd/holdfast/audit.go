@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"holdfast/engine"
@@ -52,6 +54,7 @@ func (a *audit) log(ctx context.Context) error {
 	a.check = sim.NewChecker(state)
 	a.recovered()
 	a.snapshots()
+	slices.SortStableFunc(a.marks, func(x, y mark) int { return cmp.Compare(x.seq, y.seq) })
 	a.report.Last, err = a.dir.Events(state.Seq(), func(ev engine.Events) error { return a.frame(ctx, &ev) })
 	switch {
 	case ctx.Err() != nil:
@@ -72,8 +75,8 @@ func (a *audit) log(ctx context.Context) error {
 	return nil
 }
 
-// recovered marks the state that a server would start with (J2, J3). It is made first: a server that runs goes on meanwhile,
-// and the fold is to come by here.
+// recovered marks the state that a server would start with (J2, J3). It is made before the replay: a server that runs goes
+// on meanwhile, and the replay is to come by here.
 func (a *audit) recovered() {
 	state, err := a.dir.Newest(slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -92,7 +95,7 @@ func (a *audit) snapshots() {
 		a.violate("J2", 0, "the snapshots cannot be listed: %v", err)
 		return
 	}
-	for _, info := range infos { // newest first, so each goes before the ones that are there
+	for _, info := range infos {
 		if info.Position.Seq <= a.report.Base {
 			continue
 		}
@@ -101,7 +104,7 @@ func (a *audit) snapshots() {
 			a.violate("J2", info.Position.Seq, "the snapshot cannot be read: %v", err)
 			continue
 		}
-		a.marks = append([]mark{{info.Position.Seq, "the snapshot", state.Hash()}}, a.marks...)
+		a.marks = append(a.marks, mark{info.Position.Seq, "the snapshot", state.Hash()})
 	}
 }
 

@@ -44,9 +44,9 @@ The exit code is 1 if a row differs.`,
 	rebuild := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make the tables of the database anew from the log",
-		Long: `Empties Holdfast's tables and sets them to what the log says, in one transaction. The server must be stopped.
-Where the log still begins with event 1 the tables are left empty, and the next serve fills them; else they are filled
-from the newest snapshot. Rows of events that the log no longer has are kept.`,
+		Long: `Empties Holdfast's tables and fills them from the log. The server must be stopped.
+Where the log no longer begins with event 1, the tables are set to the newest snapshot first; rows of events that the
+log no longer has are kept. After an interruption run it again, or let the next serve record the rest.`,
 		Example: "  holdfast mirror rebuild\n  holdfast mirror rebuild --data /var/lib/holdfast --database postgres://holdfast@db.internal/enrolment",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -130,8 +130,11 @@ func mirrorRebuild(ctx context.Context, c mirrorConfig) error {
 	if err := mirror.Rebuild(ctx, cfg, truthOf(dir), base); err != nil {
 		return advise(err, "see that the database runs, and run the same command again: it is all or nothing")
 	}
-	fmt.Fprintf(c.Stdout, "%s stands at event %d of %d\n", hidePassword(cfg.URL), base.Seq, dir.Last().Seq)
-	fmt.Fprintf(c.Stdout, "next: holdfast serve --data %s (it records the rest), then: holdfast mirror check --data %s\n", c.Data, c.Data)
+	// The tables are right, as of base. What comes behind it is recorded as a server would; the next serve goes on from wherever this ends.
+	if err := refill(ctx, dir, cfg); err != nil {
+		return advise(fmt.Errorf("the tables stand at event %d; recording the rest: %w", base.Seq, err), "holdfast serve --data %s (it records the rest)", c.Data)
+	}
+	fmt.Fprintf(c.Stdout, "%s was made anew, up to event %d\n", hidePassword(cfg.URL), dir.Last().Seq)
 	return nil
 }
 

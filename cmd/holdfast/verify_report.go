@@ -55,7 +55,7 @@ func (r *verifyReport) text() string {
 		fmt.Fprintf(&b, "  %-9s "+format+"\n", append([]any{name}, args...)...)
 	}
 	fmt.Fprintf(&b, "Checked %s\n", r.Directory)
-	line("log", "events %d to %d in %d frames, %d segments, %d MiB: checksums and chain of hashes", r.Base+1, r.Last, r.Frames,
+	line("log", "events %d to %d: checksums and hash chain of %d frames in %d segments (%d MiB)", r.Base+1, r.Last, r.Frames,
 		r.Segments, r.SegmentBytes>>20)
 	switch {
 	case r.Sealed:
@@ -70,7 +70,7 @@ func (r *verifyReport) text() string {
 	}
 	line("rules", "at each of %d events: %s", r.Events, r.checks())
 	line("", "on the whole state: %d times", r.StateChecks)
-	line("state", "%d states (snapshots, recovery) equal to the replay by hash, unless named below", r.StatesCompared)
+	line("state", "snapshots and recovery: %d compared with the replay by hash", r.StatesCompared)
 	if d := r.Database; d == nil {
 		line("database", "none was compared: there is no holdfast.db, and no --database")
 	} else {

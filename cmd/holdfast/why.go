@@ -55,7 +55,7 @@ func why(out io.Writer, dir, realm, pool, person string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s in %s of %s\n\n", person, pool, realm)
+	fmt.Fprintf(out, "%s in %s of %s (times are UTC)\n\n", person, pool, realm)
 	for _, line := range t.Lines() {
 		fmt.Fprintln(out, line)
 	}

@@ -81,6 +81,9 @@ func openTable(path string, aliases map[string]string, required ...string) (*tab
 			t.add(1, "the column %q is missing; there are: %s", name, strings.Join(header, ", "))
 		}
 	}
+	if len(t.list) > 0 {
+		t.columns = nil // what the rows mean is not known
+	}
 	return t, nil
 }
 

@@ -21,7 +21,7 @@ type Line struct {
 
 // String is the line as it is printed.
 func (l Line) String() string {
-	return fmt.Sprintf("%s - %s (event %d)", l.At.Std().Format("2006-01-02 15:04:05.000000"), l.Text, l.Seq)
+	return fmt.Sprintf("%s — %s (event %d)", l.At.Std().Format("2006-01-02 15:04:05.000000"), l.Text, l.Seq)
 }
 
 // Teller follows a log and keeps the story of one person in one pool. One goroutine owns it.
@@ -43,8 +43,9 @@ type trigger struct {
 // lineTale is what happened in the line before the person since the story last said the person's number.
 type lineTale struct {
 	told   uint32 // the number last told; 0: the person does not wait
-	seated int    // who stood before, and got a seat or an offer
+	seated int    // who stood before, and got a seat, or the offer of one
 	left   int    // who stood before, and left
+	offers bool   // some of the seated got an offer
 }
 
 // New begins a story at a state: an empty one, or that of a snapshot when the log before it is gone. The Teller owns the
@@ -122,7 +123,13 @@ func (t *Teller) fullness() string {
 	case p.Free > 0:
 		return fmt.Sprintf("%d of %s taken", taken, count(p.Config.Capacity, "seat was", "seats were"))
 	}
-	text := fmt.Sprintf("all %s taken", count(p.Config.Capacity, "seat was", "seats were"))
+	text := fmt.Sprintf("all %d seats were taken", p.Config.Capacity)
+	switch p.Config.Capacity {
+	case 0:
+		text = "there were no seats"
+	case 1:
+		text = "the only seat was taken"
+	}
 	if p.Waiting > 0 {
 		text += " and " + count(p.Waiting, "person was", "people were") + " waiting"
 	}
@@ -141,6 +148,7 @@ func (t *Teller) watchLine(e *holdfast.Event, me *seat.Standing) {
 	switch e.Kind() {
 	case seat.SeatTaken, seat.SeatOffered:
 		t.line.seated++
+		t.line.offers = t.line.offers || e.Kind() == seat.SeatOffered
 	case seat.SeatFreed:
 		t.line.left++
 	}

@@ -22,14 +22,18 @@ func (t *Teller) moved(now *seat.Standing) string {
 	if told == 0 || now.Status != seat.Waiting || now.Position == told {
 		return ""
 	}
+	got := "got a seat"
+	if t.line.offers {
+		got = "got a seat or the offer of one"
+	}
 	why := ""
 	switch before := uint32(t.line.seated + t.line.left); {
 	case t.line.left == 0:
-		why = count(before, "person before got a seat", "people before got a seat")
+		why = count(before, "person before ", "people before ") + got
 	case t.line.seated == 0:
 		why = count(before, "person before left the line", "people before left the line")
 	default:
-		why = fmt.Sprintf("of the people before, %d got a seat and %d left the line", t.line.seated, t.line.left)
+		why = fmt.Sprintf("of the people before, %d %s and %d left the line", t.line.seated, got, t.line.left)
 	}
 	return fmt.Sprintf("moved up from number %d to number %d, because %s", told, now.Position, why)
 }
