@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast/engine"
+	"holdfast/seat"
 )
 
 // TestCheckFindsEveryDifference plants one in each table, and each way.
@@ -64,7 +65,10 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 // TestRebuild: from a whole log, from a trimmed one, and in a database of another log.
 func TestRebuild(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
-		log := history(t, 11, 200)
+		log := history(t, 11, 600)
+		if log.end.Seq < 250 {
+			t.Fatal("the history is too short: ", log.end.Seq)
+		}
 		db.mirrorAll(t, log)
 		db.do(t, "UPDATE claims SET cause = 'nonsense', seq = 1")
 		db.do(t, "DELETE FROM events WHERE seq > 100")
@@ -182,4 +186,23 @@ func TestURLs(t *testing.T) {
 	if _, err := Open(cfg); err == nil {
 		t.Error("BatchRows 0 is taken")
 	}
+}
+
+// TestHostileData: whatever somebody puts into a pool's data or a reason, both databases take it.
+func TestHostileData(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *database) {
+		log := newFakeLog("hostile")
+		w := newWorld(t, log, 1)
+		begin(w)
+		w.put("c1", seat.Config{Capacity: 1, Data: strings.Repeat("[", 8000) + strings.Repeat("]", 8000)})
+		w.put("c2", seat.Config{Capacity: 1, Data: `[1e400000, {"a": 1, "a": 2}, "\u0000\ud800", "'); DROP TABLE claims; --"]`})
+		w.do("spring", seat.Override{Pool: "c1", Person: "a", Action: seat.SeatPerson, Reason: "a\x00b\\u0000", By: "'\"\t\u2028"})
+		w.frame()
+		log.close()
+		db.mirrorAll(t, log)
+		db.same(t, log)
+		if got := db.do(t, "SELECT body ->> 'reason' FROM events WHERE kind = 'seated'"); got != "a\uFFFDb\\u0000" {
+			t.Errorf("%q", got)
+		}
+	})
 }

@@ -23,7 +23,8 @@ func TestEngine(t *testing.T) {
 			e, err := engine.OpenDir(dir, engine.DefaultConfig())
 			check(t, err)
 			cfg := db.cfg
-			cfg.Registerer = prometheus.NewRegistry()
+			registry := prometheus.NewRegistry()
+			cfg.Registerer = registry
 			var last uint64
 			cfg.OnRecorded = func(seq uint64, at time.Time) {
 				if seq <= last || at.IsZero() {
@@ -44,6 +45,17 @@ func TestEngine(t *testing.T) {
 			check(t, <-run) // the engine ended, and all is recorded
 			if last < end.Seq || m.Recorded() < end.Seq {
 				t.Errorf("recorded %d, %d of %d", last, m.Recorded(), end.Seq)
+			}
+			if at, err := m.Cursor(within(t)); err != nil || at != end {
+				t.Errorf("cursor %+v, %v; should be %+v", at, err, end)
+			}
+			if got := gauge(t, registry, "holdfast_mirror_recorded_seq"); got != float64(end.Seq) {
+				t.Errorf("the metric says %v, should be %d", got, end.Seq)
+			}
+			for _, name := range []string{"holdfast_mirror_lag_events", "holdfast_mirror_lag_seconds", "holdfast_mirror_halted"} {
+				if got := gauge(t, registry, name); got != 0 {
+					t.Errorf("%s is %v", name, got)
+				}
 			}
 			compareWithEngine(t, db, dir)
 		}
@@ -127,4 +139,16 @@ func compareWithEngine(t *testing.T, db *database, dir string) {
 	if report.Claims < 400 || report.Events < 400 {
 		t.Fatalf("compared too little: %+v", report)
 	}
+}
+
+func gauge(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	all, err := registry.Gather()
+	check(t, err)
+	for _, family := range all {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Errorf("there is no metric %s", name)
+	return 0
 }

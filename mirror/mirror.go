@@ -186,7 +186,7 @@ func (m *Mirror) stream(ctx context.Context, log Log, cursor engine.Position, su
 			if ended(err) {
 				return nil
 			}
-			return err
+			return fmt.Errorf("read the log: %w", err)
 		}
 		m.writing(b)
 		start := time.Now()

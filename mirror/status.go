@@ -135,7 +135,7 @@ func (m *Mirror) disconnected(err error) {
 		p.connected, p.oldest, p.err = false, time.Time{}, err
 	})
 	if before.connected || before.err == nil {
-		m.cfg.Logger.Warn("mirror: the database cannot be written; trying again until it can", "err", err)
+		m.cfg.Logger.Warn("mirror: nothing can be recorded; trying again until it can", "err", err)
 	}
 }
 
