@@ -89,10 +89,14 @@ func (m *metrics) decided(r *seat.Result) {
 	}
 }
 
-// requests gives the counters of a route, by the first digit of the status.
+// requests gives the counters of a route, by the first digit of the status. What no route takes is counted together.
 func (m *metrics) requests(r *route) (count [6]prometheus.Counter) {
-	for class := range count {
-		count[class] = m.byRoute.WithLabelValues(r.pattern(), strconv.Itoa(class)+"xx")
+	name := r.pattern()
+	if r.method == "*" {
+		name = "none"
+	}
+	for class := 2; class <= 5; class++ {
+		count[class] = m.byRoute.WithLabelValues(name, strconv.Itoa(class)+"xx")
 	}
 	return count
 }

@@ -53,7 +53,7 @@ func (s *Server) entry(r *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		c := &call{Server: s, w: w, r: req, route: r}
 		status := c.enter()
-		count[min(status/100, 5)].Inc()
+		count[min(max(status/100, 2), 5)].Inc()
 	}
 }
 
