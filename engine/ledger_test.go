@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -249,6 +250,10 @@ func (w *workload) run(e *engine.Engine, l *ledger, n int) error {
 			body = w.next()
 		}
 		a, err := e.Do(workRealm, body)
+		for try := 0; errors.Is(err, engine.ErrBusy) && try < 50; try++ {
+			runtime.Gosched() // the next segment is being prepared
+			a, err = e.Do(workRealm, body)
+		}
 		if errors.Is(err, engine.ErrBusy) {
 			continue
 		}

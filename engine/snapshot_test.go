@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"holdfast/engine"
 	"holdfast/internal/journal"
@@ -129,6 +130,10 @@ func (f forgetful) PutSnapshot(engine.Position, func(io.Writer) error) error {
 
 func TestFailingSnapshotIsOnlyLogged(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, failingSnapshot)
+}
+
+func failingSnapshot(t *testing.T) {
 	log := forgetful{memlog.New(), new(atomic.Int32)}
 	cfg := crashEngine()
 	cfg.SnapshotEvery = 20
@@ -145,6 +150,7 @@ func TestFailingSnapshotIsOnlyLogged(t *testing.T) {
 	if _, unknown := l.settleAll(); unknown > 0 || e.Err() != nil || e.Ready() != nil || e.First() != 1 {
 		t.Errorf("%d unknown, %v, %v, the log begins at %d", unknown, e.Err(), e.Ready(), e.First())
 	}
+	synctest.Wait()
 	head := e.Stats().Head
 	mustClose(t, e)
 	tries := log.tried.Load() - 1

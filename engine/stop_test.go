@@ -60,14 +60,14 @@ func TestCloseConfirms(t *testing.T) {
 // TestDoBesideClose: whoever got an answer hears that it is confirmed, or, if the log fails, unknown.
 func TestDoBesideClose(t *testing.T) {
 	t.Parallel()
-	for round := range 60 {
+	for round := range 24 {
 		log := memlog.New()
 		var l ledger
 		var h history
 		var appends atomic.Int32
 		breaks := round%3 == 0
 		log.Gate = func(uint64, int) error {
-			if appends.Add(1) > int32(round/3) && breaks && round > 9 {
+			if appends.Add(1) > int32(round/3) && breaks && round > 5 {
 				return errBroken
 			}
 			return nil
