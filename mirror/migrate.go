@@ -14,7 +14,8 @@ import (
 //go:embed schema
 var schemaFiles embed.FS
 
-// migration is one numbered file of SQL. What was released is never changed: a database keeps its checksum.
+// migration is one numbered file of SQL. What was released is never changed: a database keeps its checksum. Each can be run
+// again where it was run before: a rebuild does that.
 type migration struct {
 	version  int
 	name     string

@@ -282,3 +282,8 @@ func (t *postgresTx) causes(ctx context.Context) error {
 	_, err := t.exec(ctx, `UPDATE holdfast.claims c SET cause = e.body ->> 'cause' FROM holdfast.events e WHERE e.seq = c.seq`)
 	return err
 }
+
+func (t *postgresTx) forgetSchema(ctx context.Context) error {
+	_, err := t.exec(ctx, "DELETE FROM holdfast.schema_version")
+	return err
+}

@@ -35,6 +35,9 @@ func Rebuild(ctx context.Context, cfg Config, truth Truth, base engine.Position)
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	if err := restore(ctx, s); err != nil {
+		return err
+	}
 	cursor, ok, err := readCursor(ctx, s)
 	if err != nil { // a malformed cursor is what this is for
 		ok = false
@@ -53,6 +56,23 @@ func Rebuild(ctx context.Context, cfg Config, truth Truth, base engine.Position)
 		return err
 	}
 	return t.commit(ctx)
+}
+
+// restore makes tables and indexes anew that somebody has dropped, and leaves the others as they are.
+func restore(ctx context.Context, s store) error {
+	t, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.rollback()
+	if err := t.forgetSchema(ctx); err != nil {
+		return err
+	}
+	if err := t.commit(ctx); err != nil {
+		return err
+	}
+	s.close()
+	return s.open(ctx)
 }
 
 // refill writes the state at base. A refilled row is a new row to the statements that the mirror uses.

@@ -323,3 +323,8 @@ func (t *sqliteTx) causes(ctx context.Context) error {
 	_, err := t.exec(ctx, "UPDATE claims SET cause = (SELECT json_extract(body, '$.cause') FROM events e WHERE e.seq = claims.seq)")
 	return err
 }
+
+func (t *sqliteTx) forgetSchema(ctx context.Context) error {
+	_, err := t.exec(ctx, "DELETE FROM schema_version")
+	return err
+}

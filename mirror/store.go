@@ -75,6 +75,8 @@ type tx interface {
 	wipe(ctx context.Context, from uint64) error
 	// causes fills in claims.cause from the events.
 	causes(ctx context.Context) error
+	// forgetSchema makes the next open run every migration again.
+	forgetSchema(ctx context.Context) error
 	commit(ctx context.Context) error
 	// rollback ends the transaction without effect; after commit it does nothing.
 	rollback()

@@ -1,4 +1,5 @@
-CREATE TABLE holdfast.progress (
+-- IF NOT EXISTS: a rebuild makes only what somebody has dropped.
+CREATE TABLE IF NOT EXISTS holdfast.progress (
 	shard   text PRIMARY KEY,
 	log_id  text NOT NULL,
 	epoch   bigint NOT NULL,
@@ -7,7 +8,7 @@ CREATE TABLE holdfast.progress (
 	at      timestamptz NOT NULL
 );
 
-CREATE TABLE holdfast.realms (
+CREATE TABLE IF NOT EXISTS holdfast.realms (
 	realm                text PRIMARY KEY,
 	max_seats_per_person integer,
 	max_waits_per_person integer NOT NULL,
@@ -15,7 +16,7 @@ CREATE TABLE holdfast.realms (
 	at                   timestamptz NOT NULL
 );
 
-CREATE TABLE holdfast.pools (
+CREATE TABLE IF NOT EXISTS holdfast.pools (
 	realm          text NOT NULL,
 	pool           text NOT NULL,
 	capacity       integer NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE holdfast.pools (
 	PRIMARY KEY (realm, pool)
 );
 
-CREATE TABLE holdfast.claims (
+CREATE TABLE IF NOT EXISTS holdfast.claims (
 	realm    text NOT NULL,
 	pool     text NOT NULL,
 	person   text NOT NULL,
@@ -52,12 +53,12 @@ CREATE TABLE holdfast.claims (
 	CONSTRAINT claims_ticket_of_status CHECK ((ticket IS NOT NULL) = (status = 'waiting')),
 	CONSTRAINT claims_deadline_of_status CHECK ((deadline IS NOT NULL) = (status = 'offered'))
 );
-CREATE UNIQUE INDEX claims_one_per_seat ON holdfast.claims (realm, pool, seat) WHERE seat IS NOT NULL;
-CREATE UNIQUE INDEX claims_one_per_ticket ON holdfast.claims (realm, pool, ticket) WHERE ticket IS NOT NULL;
-CREATE INDEX claims_by_deadline ON holdfast.claims (realm, pool) WHERE deadline IS NOT NULL;
-CREATE INDEX claims_by_person ON holdfast.claims (realm, person);
+CREATE UNIQUE INDEX IF NOT EXISTS claims_one_per_seat ON holdfast.claims (realm, pool, seat) WHERE seat IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS claims_one_per_ticket ON holdfast.claims (realm, pool, ticket) WHERE ticket IS NOT NULL;
+CREATE INDEX IF NOT EXISTS claims_by_deadline ON holdfast.claims (realm, pool) WHERE deadline IS NOT NULL;
+CREATE INDEX IF NOT EXISTS claims_by_person ON holdfast.claims (realm, person);
 
-CREATE TABLE holdfast.events (
+CREATE TABLE IF NOT EXISTS holdfast.events (
 	seq   bigint PRIMARY KEY,
 	at    timestamptz NOT NULL,
 	realm text NOT NULL,

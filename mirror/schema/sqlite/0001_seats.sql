@@ -1,4 +1,5 @@
-CREATE TABLE progress (
+-- IF NOT EXISTS: a rebuild makes only what somebody has dropped.
+CREATE TABLE IF NOT EXISTS progress (
 	shard   text NOT NULL PRIMARY KEY,
 	log_id  text NOT NULL,
 	epoch   integer NOT NULL,
@@ -7,7 +8,7 @@ CREATE TABLE progress (
 	at      text NOT NULL
 ) STRICT;
 
-CREATE TABLE realms (
+CREATE TABLE IF NOT EXISTS realms (
 	realm                text NOT NULL PRIMARY KEY,
 	max_seats_per_person integer,
 	max_waits_per_person integer NOT NULL,
@@ -15,7 +16,7 @@ CREATE TABLE realms (
 	at                   text NOT NULL
 ) STRICT;
 
-CREATE TABLE pools (
+CREATE TABLE IF NOT EXISTS pools (
 	realm          text NOT NULL,
 	pool           text NOT NULL,
 	capacity       integer NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE pools (
 	PRIMARY KEY (realm, pool)
 ) STRICT;
 
-CREATE TABLE claims (
+CREATE TABLE IF NOT EXISTS claims (
 	realm    text NOT NULL,
 	pool     text NOT NULL,
 	person   text NOT NULL,
@@ -52,12 +53,12 @@ CREATE TABLE claims (
 	CONSTRAINT claims_ticket_of_status CHECK ((ticket IS NOT NULL) = (status = 'waiting')),
 	CONSTRAINT claims_deadline_of_status CHECK ((deadline IS NOT NULL) = (status = 'offered'))
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX claims_one_per_seat ON claims (realm, pool, seat) WHERE seat IS NOT NULL;
-CREATE UNIQUE INDEX claims_one_per_ticket ON claims (realm, pool, ticket) WHERE ticket IS NOT NULL;
-CREATE INDEX claims_by_deadline ON claims (realm, pool) WHERE deadline IS NOT NULL;
-CREATE INDEX claims_by_person ON claims (realm, person);
+CREATE UNIQUE INDEX IF NOT EXISTS claims_one_per_seat ON claims (realm, pool, seat) WHERE seat IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS claims_one_per_ticket ON claims (realm, pool, ticket) WHERE ticket IS NOT NULL;
+CREATE INDEX IF NOT EXISTS claims_by_deadline ON claims (realm, pool) WHERE deadline IS NOT NULL;
+CREATE INDEX IF NOT EXISTS claims_by_person ON claims (realm, person);
 
-CREATE TABLE events (
+CREATE TABLE IF NOT EXISTS events (
 	seq   INTEGER PRIMARY KEY,
 	at    text NOT NULL,
 	realm text NOT NULL,
