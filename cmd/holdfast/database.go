@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"time"
 
+	"holdfast/engine"
 	"holdfast/mirror"
 )
 
@@ -17,6 +19,39 @@ type mirrorRecorder struct{ *mirror.Mirror }
 func (r mirrorRecorder) Status() (state string, lag time.Duration, err error) {
 	st := r.Mirror.Status()
 	return string(st.State), st.Lag, st.Err
+}
+
+// rightDatabase refuses, before anything on the disk is touched, a database that cannot be this log's: it was filled from
+// another one, or it has more than the log has. One that cannot be reached is no reason not to start.
+func (s *service) rightDatabase(ctx context.Context) error {
+	cfg := mirror.DefaultConfig()
+	if cfg.URL = databaseOf(s.cfg.Data, s.cfg.Database); cfg.URL == "" {
+		return nil
+	}
+	cfg.Timeout = firstLook
+	// First the cursor, then the log's end, which is never behind it: so a server that writes meanwhile cannot mislead.
+	cursor, ok, err := mirror.Cursor(ctx, cfg)
+	if err != nil || !ok {
+		return nil // the mirror will say what is wrong, beside a server that runs
+	}
+	dir, err := engine.ViewDir(s.cfg.Data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("the database belongs to another log: it has %d events, and %s has no log yet", cursor.Seq, s.cfg.Data)
+	case err != nil:
+		return nil // opening the log will say what is wrong
+	case dir.Last().LogID != cursor.LogID:
+		err = fmt.Errorf("the database belongs to another log: it was filled from log %x, and that of %s is %x",
+			cursor.LogID, s.cfg.Data, dir.Last().LogID)
+	case cursor.Seq > dir.Last().Seq:
+		err = fmt.Errorf("the database is ahead of the log: %d events are recorded, and the log of %s ends at %d; "+
+			"was the directory restored from an older copy?", cursor.Seq, s.cfg.Data, dir.Last().Seq)
+	}
+	return s.wrongDatabase(err)
+}
+
+func (s *service) wrongDatabase(err error) error {
+	return advise(err, "see docs/RUNBOOK.md, \"The database is of another log, or ahead\"; to serve without it: holdfast serve --data %s --database none", s.cfg.Data)
 }
 
 // openMirror begins to mirror, and looks whether the database belongs to this log.
@@ -54,9 +89,7 @@ func (s *service) firstCursor(ctx context.Context) error {
 		case err == nil || s.mirror.Recorded() > 0:
 			return nil // where it halts behind its cursor, it does so beside a server that runs
 		case errors.Is(err, mirror.ErrHalted):
-			return advise(fmt.Errorf("the database does not belong to this log: %w", err),
-				"holdfast mirror check --data %s%s; to serve without it: holdfast serve --data %s --database none",
-				s.cfg.Data, s.databaseFlag(), s.cfg.Data)
+			return s.wrongDatabase(fmt.Errorf("the database does not belong to this log: %w", err))
 		case ctx.Err() != nil:
 			return nil // a signal during the start: wait sees it
 		case s.mirror.Status().Err != nil:
@@ -68,12 +101,12 @@ func (s *service) firstCursor(ctx context.Context) error {
 	}
 }
 
-// databaseFlag is what a command needs to find the same database.
-func (s *service) databaseFlag() string {
-	if s.cfg.Database == "" {
+// databaseFlag is what another command line needs to find the database that --database named.
+func databaseFlag(database string) string {
+	if database == "" {
 		return ""
 	}
-	return " --database " + hidePassword(s.cfg.Database)
+	return " --database " + hidePassword(database)
 }
 
 // drainMirror gives the mirror a bounded time to reach the end of the log, and closes it.
@@ -87,7 +120,11 @@ func (s *service) drainMirror() {
 	if err := s.mirror.Close(); err != nil {
 		s.cfg.Logger.Warn("closing the database", "error", err)
 	}
-	if st := s.mirror.Status(); st.LagEvents > 0 {
+	switch st := s.mirror.Status(); {
+	case st.State == mirror.Halted:
+		s.cfg.Logger.Error("the database contradicts the log and is behind it",
+			"next", "holdfast mirror rebuild --data "+s.cfg.Data+databaseFlag(s.cfg.Database), "recorded", st.Seq, "behind", st.LagEvents)
+	case st.LagEvents > 0:
 		s.cfg.Logger.Warn("the database is behind the log; the next start brings it up", "recorded", st.Seq, "behind", st.LagEvents, "error", st.Err)
 	}
 }

@@ -21,6 +21,8 @@ import (
 
 	"holdfast"
 	"holdfast/engine"
+	"holdfast/internal/journal"
+	"holdfast/internal/vfs"
 	"holdfast/seat"
 )
 
@@ -306,4 +308,54 @@ func TestHelp(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	expect(t, "the message", stderr, "nonsense", "next: holdfast --help")
+}
+
+// TestVerifyFindsABrokenRule: every frame is whole and every event can be applied, and still the log cannot be true.
+func TestVerifyFindsABrokenRule(t *testing.T) {
+	t.Parallel()
+	taken := func(person string, number uint32) seat.Event {
+		return seat.Event{Kind: seat.SeatTaken, Pool: "p", Person: person, Cause: seat.ByClaim, Seat: number}
+	}
+	for _, row := range []struct {
+		name, want string
+		events     []seat.Event
+	}{
+		{"right", "", []seat.Event{taken("ann", 1)}},
+		{"oversold", "S1 at event 5", []seat.Event{taken("ann", 1), taken("bob", 2)}},
+		{"one seat for two", "J2 at event 5", []seat.Event{taken("ann", 1), taken("bob", 1)}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			j, err := journal.Open(vfs.OS{}, dir, journal.DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b holdfast.Batch
+			limits := seat.DefaultLimits()
+			list := []holdfast.Event{
+				{Epoch: 1, Seat: seat.Event{Kind: holdfast.Started}},
+				{Realm: "r", Limits: &limits, Seat: seat.Event{Kind: holdfast.RealmPut}},
+				{Realm: "r", Seat: seat.Event{Kind: seat.PoolPut, Pool: "p", Config: &seat.Config{Capacity: 1}}},
+			}
+			for _, e := range row.events {
+				list = append(list, holdfast.Event{Realm: "r", Seat: e})
+			}
+			for i := range list {
+				list[i].Seq, list[i].At = uint64(i)+1, seat.Time(i)+1
+				b.Append(&list[i])
+			}
+			if _, err := j.Append(b.First, b.Count, b.Bytes); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			out, _, code := cli(t, "verify", dir)
+			if (code == 0) != (row.want == "") {
+				t.Errorf("exit code %d", code)
+			}
+			expect(t, "the report", out, row.want)
+		})
+	}
 }

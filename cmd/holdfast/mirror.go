@@ -62,6 +62,11 @@ log no longer has are kept. After an interruption run it again, or let the next 
 	return cmd
 }
 
+// rebuild is the command that makes this database anew.
+func (c *mirrorConfig) rebuild() string {
+	return "holdfast mirror rebuild --data " + c.Data + databaseFlag(c.Database)
+}
+
 // open finds the log and the settings of its database.
 func (c *mirrorConfig) open() (*engine.Dir, mirror.Config, error) {
 	cfg := mirror.DefaultConfig()
@@ -79,7 +84,7 @@ func mirrorCheck(ctx context.Context, c mirrorConfig) error {
 	}
 	report, err := checkMirror(ctx, dir, c.Data, cfg)
 	if err != nil {
-		return advise(err, "see that the database runs and is the right one; if it is: holdfast mirror rebuild --data %s", c.Data)
+		return advise(err, "see that the database runs and is the right one; if it is: %s", c.rebuild())
 	}
 	if _, err := report.WriteTo(c.Stdout); err != nil {
 		return err
@@ -87,7 +92,7 @@ func mirrorCheck(ctx context.Context, c mirrorConfig) error {
 	if report.Different == 0 {
 		return nil
 	}
-	fmt.Fprintf(c.Stdout, "next: stop the server, then: holdfast mirror rebuild --data %s\n", c.Data)
+	fmt.Fprintf(c.Stdout, "next: stop the server, then: %s\n", c.rebuild())
 	return errToldAlready
 }
 
@@ -114,7 +119,7 @@ func mirrorRebuild(ctx context.Context, c mirrorConfig) error {
 	}
 	if !dir.Report().Sealed && !c.Stopped {
 		return advise(errors.New("the log was not closed: a server runs on it, or the last one was killed"),
-			"stop the server and run it again; after a kill: holdfast mirror rebuild --data %s --the-server-is-stopped", c.Data)
+			"stop the server and run it again; after a kill: %s --the-server-is-stopped", c.rebuild())
 	}
 	base := engine.Position{}
 	if dir.First() > 1 {

@@ -112,6 +112,9 @@ func (s *service) start(ctx context.Context) error {
 		return err
 	}
 	probe.Close()
+	if err := s.rightDatabase(ctx); err != nil {
+		return err
+	}
 	if err := s.openEngine(); err != nil {
 		return err
 	}

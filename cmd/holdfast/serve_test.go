@@ -215,17 +215,28 @@ func TestRefusesToStart(t *testing.T) {
 
 func TestDatabaseOfAnotherLog(t *testing.T) {
 	t.Parallel()
-	first, second := t.TempDir(), t.TempDir()
-	c := startServer(t, first)
-	fill(c, 3)
-	c.end(syscall.SIGTERM)
-	_, stderr, code := cli(t, "serve", "--data", second, "--listen", "127.0.0.1:0", "--database", "sqlite:"+filepath.Join(first, "holdfast.db"))
-	if code != exitFailure {
-		t.Errorf("exit code %d", code)
+	first, second, none := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "none")
+	for _, dir := range []string{first, second} {
+		c := startServer(t, dir)
+		fill(c, 3)
+		c.end(syscall.SIGTERM)
 	}
-	expect(t, "the message", stderr, "belongs to another log", "next: holdfast mirror check --data "+second, "--database none")
-	// It was refused and nothing was changed: the database still serves its own log.
-	c = startServer(t, first)
+	before := endOf(t, second)
+	for _, dir := range []string{second, none} {
+		_, stderr, code := cli(t, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--database", "sqlite:"+filepath.Join(first, "holdfast.db"))
+		if code != exitFailure {
+			t.Errorf("exit code %d", code)
+		}
+		expect(t, "the message", stderr, "belongs to another log", "next: see docs/RUNBOOK.md", "--data "+dir+" --database none")
+	}
+	// It was refused and nothing was changed: neither a log nor the database, which still serves its own log.
+	if after := endOf(t, second); after != before {
+		t.Errorf("the log moved from %v to %v", before, after)
+	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a data directory was made")
+	}
+	c := startServer(t, first)
 	c.must("GET", "/v1/realms/spring/pools/c1/claims/s2", "")
 	if code := c.end(syscall.SIGTERM); code != 0 {
 		t.Error(code)
@@ -233,6 +244,16 @@ func TestDatabaseOfAnotherLog(t *testing.T) {
 	if out, _, code := cli(t, "verify", first); code != 0 {
 		t.Error(out)
 	}
+}
+
+// endOf is where the log of a directory ends.
+func endOf(t *testing.T, dir string) engine.Position {
+	t.Helper()
+	d, err := engine.ViewDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Last()
 }
 
 func TestDatabaseAheadOfTheLog(t *testing.T) {
@@ -248,12 +269,16 @@ func TestDatabaseAheadOfTheLog(t *testing.T) {
 	c.must("DELETE", "/v1/realms/spring/pools/c1/claims/s0", "")
 	c.end(syscall.SIGTERM)
 	// The directory is restored from the older copy; the database is not.
-	_, stderr, code := cli(t, "serve", "--data", filepath.Join(copied, "d"), "--listen", "127.0.0.1:0",
-		"--database", "sqlite:"+filepath.Join(dir, "holdfast.db"))
+	old := filepath.Join(copied, "d")
+	before := endOf(t, old)
+	_, stderr, code := cli(t, "serve", "--data", old, "--listen", "127.0.0.1:0", "--database", "sqlite:"+filepath.Join(dir, "holdfast.db"))
 	if code != exitFailure {
 		t.Errorf("exit code %d", code)
 	}
-	expect(t, "the message", stderr, "ahead of the log", "next: holdfast mirror check")
+	expect(t, "the message", stderr, "ahead of the log", "next: see docs/RUNBOOK.md")
+	if after := endOf(t, old); after != before {
+		t.Errorf("the log moved from %v to %v", before, after)
+	}
 }
 
 func TestDatabaseDownIsNoReasonNotToServe(t *testing.T) {
@@ -271,7 +296,7 @@ func TestDatabaseDownIsNoReasonNotToServe(t *testing.T) {
 	if code := c.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	expect(t, "the log", c.stderr.String(), "cannot be written", "the database is behind the log; the next start brings it up")
+	expect(t, "the log", c.stderr.String(), "connection refused", "the database is behind the log; the next start brings it up")
 	if all := c.stdout.String() + c.stderr.String(); strings.Contains(all, "secret") {
 		t.Errorf("the password is shown:\n%s", all)
 	}

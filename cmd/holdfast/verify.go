@@ -56,7 +56,7 @@ func verify(ctx context.Context, cfg verifyConfig) error {
 		return err
 	}
 	if url := databaseToVerify(&cfg); url != "" {
-		a.database(ctx, url)
+		a.database(ctx, url, cfg.Database)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -83,10 +83,11 @@ func databaseToVerify(cfg *verifyConfig) string {
 }
 
 // database compares the rows with the log (J7).
-func (a *audit) database(ctx context.Context, url string) {
+func (a *audit) database(ctx context.Context, url, flag string) {
 	cfg := mirror.DefaultConfig()
 	cfg.URL = url
 	report, err := checkMirror(ctx, a.dir, a.report.Directory, cfg)
+	a.report.rebuild = "holdfast mirror rebuild --data " + a.report.Directory + databaseFlag(flag)
 	a.report.Database = &databaseReport{
 		URL: hidePassword(url), Cursor: report.Cursor.Seq, Behind: report.Behind,
 		Realms: report.Realms, Pools: report.Pools, Claims: report.Claims, Events: report.Events,

@@ -23,6 +23,8 @@ type verifyReport struct {
 
 	Found      int             `json:"violations_found"`
 	Violations []sim.Violation `json:"violations"` // at most maxShown
+
+	rebuild string // the command that makes the database anew
 }
 
 // logReport is the log as it was found.
@@ -96,7 +98,7 @@ func (r *verifyReport) text() string {
 func (r *verifyReport) next() string {
 	database := func(v sim.Violation) bool { return v.Name == "J7" }
 	if !slices.ContainsFunc(r.Violations, func(v sim.Violation) bool { return !database(v) }) {
-		return fmt.Sprintf("the log is right and the database is not: stop the server, then: holdfast mirror rebuild --data %s", r.Directory)
+		return "the log is right and the database is not: stop the server, then: " + r.rebuild
 	}
 	return fmt.Sprintf("stop the server, copy %s as it is, and see docs/RUNBOOK.md, \"The log is corrupt\"", r.Directory)
 }
