@@ -69,6 +69,8 @@ func (l *ledger) confirmed() uint64 {
 type history struct {
 	mu     sync.Mutex // guards what follows
 	frames []engine.Frame
+	failed bool
+	retry  bool // an append was tried after one that failed
 }
 
 // witness is a Log that notes what is appended.
@@ -80,8 +82,13 @@ type witness struct {
 func (w witness) Append(first uint64, count int, payload []byte) (engine.Position, error) {
 	w.seen.mu.Lock()
 	w.seen.frames = append(w.seen.frames, engine.Frame{First: first, Count: count, Payload: slices.Clone(payload)})
+	w.seen.retry = w.seen.retry || w.seen.failed
 	w.seen.mu.Unlock()
-	return w.Log.Append(first, count, payload)
+	at, err := w.Log.Append(first, count, payload)
+	w.seen.mu.Lock()
+	w.seen.failed = w.seen.failed || err != nil
+	w.seen.mu.Unlock()
+	return at, err
 }
 
 // hashes folds the history, checks that every answer is true at its place (J1, for what the log has), that every state
@@ -93,6 +100,9 @@ func (h *history) hashes(l *ledger) (map[uint64][32]byte, error) {
 	defer l.mu.Unlock()
 	answers := slices.Clone(l.list)
 	slices.SortStableFunc(answers, func(a, b *answered) int { return cmp.Compare(a.answer.AsOf, b.answer.AsOf) })
+	if h.retry {
+		return nil, errors.New("an append was tried after one that failed")
+	}
 	state, ends := holdfast.NewState(), map[uint64][32]byte{}
 	check := func() error {
 		for len(answers) > 0 && answers[0].answer.AsOf == state.Seq() {
