@@ -213,6 +213,24 @@ func TestVerifyComparesSnapshots(t *testing.T) {
 	if a.report.Found != 1 || !strings.Contains(a.report.text(), "J3 at event 7: the snapshot differs from the replay of the log") {
 		t.Errorf("a wrong snapshot is not found:\n%s", a.report.text())
 	}
+
+	// Damage to the newest snapshot is named, and the server starts from the older one.
+	files, err := filepath.Glob(filepath.Join(dir, "*.snap"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("snapshots: %v %v", files, err)
+	}
+	flip(t, files[1], 200, func(b []byte) { b[0] ^= 1 })
+	out, _, code = cli(t, "verify", dir)
+	if code != exitFailure {
+		t.Errorf("a damaged snapshot: exit code %d", code)
+	}
+	expect(t, "the report", out, filepath.Base(files[1]), "next: ")
+	c := startServer(t, dir)
+	if got := c.must("GET", "/v1/realms/r/pools/p/claims/p0.2", ""); got["seat"] != 1.0 {
+		t.Errorf("from the older snapshot: %v", got)
+	}
+	c.end(syscall.SIGTERM)
+	expect(t, "the log", c.stderr.String(), "a snapshot cannot be used; trying an older one")
 }
 
 func TestVerifyNothingThere(t *testing.T) {
