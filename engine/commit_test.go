@@ -244,6 +244,7 @@ func TestBusyChangesNothing(t *testing.T) {
 		if !errors.Is(err, engine.ErrBusy) || n < 60 {
 			t.Fatalf("after %d commands: %v", n, err)
 		}
+		synctest.Wait() // the committer has taken what it takes
 		before, full := hashOf(t, e), e.Stats()
 		if full.PendingBytes > cfg.PendingBytes {
 			t.Errorf("pending are %d bytes of %d", full.PendingBytes, cfg.PendingBytes)

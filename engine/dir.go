@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"holdfast"
 	"holdfast/internal/journal"
@@ -16,6 +17,13 @@ func OpenDir(dir string, cfg Config) (*Engine, error) {
 	jcfg := journal.DefaultConfig()
 	jcfg.Logger = cfg.Logger
 	jcfg.PendingBytes = int64(cfg.PendingBytes)
+	if cfg.FrameBytes > 0 && cfg.FrameBytes < MaxFrame/2 {
+		// Frames smaller than the journal reckons with have more headers and padding.
+		frames := 2 * jcfg.PendingBytes / int64(cfg.FrameBytes)
+		jcfg.PendingBytes += frames * 2 * int64(jcfg.BlockBytes)
+		jcfg.SegmentBytes = max(jcfg.SegmentBytes, 4*jcfg.PendingBytes)
+		jcfg.SegmentBytes += -jcfg.SegmentBytes & int64(jcfg.BlockBytes-1)
+	}
 	j, err := journal.Open(vfs.OS{}, dir, jcfg)
 	if err != nil {
 		return nil, err
@@ -69,12 +77,18 @@ func (d *Dir) State() (*holdfast.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := len(infos) - 1; i >= 0; i-- {
-		if infos[i].Position.Seq+1 >= d.First() {
-			return readSnapshot(viewSource{d.view}, infos[i].Position.Seq)
+	var damage error
+	for _, info := range slices.Backward(infos) {
+		if info.Position.Seq+1 < d.First() {
+			continue
 		}
+		state, err := readSnapshot(viewSource{d.view}, info.Position.Seq)
+		if err == nil {
+			return state, nil
+		}
+		damage = errors.Join(damage, err)
 	}
-	return nil, fmt.Errorf("engine: the log begins at %d and no snapshot reaches to it", d.First())
+	return nil, errors.Join(fmt.Errorf("engine: the log begins at %d and no snapshot reaches to it", d.First()), damage)
 }
 
 // Newest gives the state at the durable end as recovery makes it: from the newest snapshot.

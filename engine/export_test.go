@@ -24,3 +24,6 @@ func (e *Engine) PanicInTurn() {
 	e.stepper.Step(&holdfast.Command{Realm: "other", At: e.nowLocked(), Body: holdfast.PutRealm{}}, &e.open.Batch)
 	panic("a defect")
 }
+
+// Log is what the engine runs on.
+func (e *Engine) Log() Log { return e.log }
