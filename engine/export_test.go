@@ -27,3 +27,10 @@ func (e *Engine) PanicInTurn() {
 
 // Log is what the engine runs on.
 func (e *Engine) Log() Log { return e.log }
+
+// Break leaves a state on which the next PutRealm panics.
+func (e *Engine) Break() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stepper.State = new(holdfast.State)
+}

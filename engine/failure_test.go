@@ -246,25 +246,33 @@ func TestWaitAfterFailure(t *testing.T) {
 // TestPanicEndsTheEngine: a decision that panics leaves a state that nobody may decide on.
 func TestPanicEndsTheEngine(t *testing.T) {
 	t.Parallel()
-	log := memlog.New()
-	e := mustOpen(t, log, engine.DefaultConfig())
-	mustConfirm(t, mustDo(t, e, holdfast.PutRealm{}))
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("no panic")
-			}
+	for name, provoke := range map[string]func(*engine.Engine){
+		"half of a turn recorded": func(e *engine.Engine) { e.PanicInTurn() },
+		"Do": func(e *engine.Engine) {
+			e.Break()
+			e.Do("other", holdfast.PutRealm{})
+		},
+	} {
+		log := memlog.New()
+		e := mustOpen(t, log, engine.DefaultConfig())
+		mustConfirm(t, mustDo(t, e, holdfast.PutRealm{}))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			provoke(e)
 		}()
-		e.PanicInTurn()
-	}()
-	if _, err := e.Do(workRealm, holdfast.PutRealm{}); !errors.Is(err, engine.ErrStopped) {
-		t.Errorf("Do after a panic: %v", err)
-	}
-	if err := e.Close(); err == nil {
-		t.Error("Close after a panic gave nil")
-	}
-	if end := log.Last().Seq; end != 2 {
-		t.Errorf("a part of a turn reached the log: it ends at %d", end)
+		if _, err := e.Do(workRealm, holdfast.PutRealm{}); !errors.Is(err, engine.ErrStopped) {
+			t.Errorf("%s: Do after a panic: %v", name, err)
+		}
+		if err := e.Close(); err == nil {
+			t.Errorf("%s: Close after a panic gave nil", name)
+		}
+		if end := log.Last().Seq; end != 2 {
+			t.Errorf("%s: a part of a turn reached the log: it ends at %d", name, end)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func newestSnapshot(log source, logger *slog.Logger) (*holdfast.State, error) {
 		if err == nil {
 			return state, nil
 		}
-		if errors.Is(err, holdfast.ErrSnapshotVersion) {
+		if errors.Is(err, holdfast.ErrSnapshotVersion) || errors.Is(err, ErrStopped) {
 			return nil, err
 		}
 		logger.Warn("a snapshot cannot be used; trying an older one", "seq", info.Position.Seq, "error", err)

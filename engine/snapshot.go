@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -43,7 +45,7 @@ func (e *Engine) keepSnapshots() {
 	for !isClosed(e.ending.begun) {
 		moved := *e.durable.moved.Load()
 		if end := e.durable.seq.Load(); end > last && end-last >= e.cfg.SnapshotEvery {
-			if err := e.snapshot(); err != nil {
+			if err := e.snapshot(); err != nil && !errors.Is(err, ErrStopped) {
 				e.cfg.Logger.Error("no snapshot could be made; the log is kept", "error", err)
 			}
 			last = end
@@ -72,7 +74,8 @@ func (e *Engine) lastSnapshot() uint64 {
 
 // Snapshot makes a snapshot of the durable state as it is now, and lets the log go that no snapshot and no retained
 // cursor needs. It works beside decisions; it takes a second copy of the state in memory until it returns. One at a time
-// is made, and Close waits for it: afterwards the log may have another owner. Errors: ErrStopped; those of the log.
+// is made, and Close waits for it to give up: afterwards the log may have another owner. Errors: ErrStopped; those of
+// the log.
 func (e *Engine) Snapshot() error {
 	e.mu.Lock()
 	if e.stopping {
@@ -89,18 +92,22 @@ func (e *Engine) snapshot() error {
 	e.snapshotting.Lock()
 	defer e.snapshotting.Unlock()
 	began := time.Now()
-	state, err := newestSnapshot(e.log, e.cfg.Logger)
+	log := hurried{e.log, e.ending.begun}
+	state, err := newestSnapshot(log, e.cfg.Logger)
 	if err != nil {
 		return err
 	}
-	at, err := replay(e.log, state, e.durable.seq.Load())
-	if err != nil || at.Seq == 0 {
-		return err // at.Seq 0: nothing since the last snapshot
+	at, err := replay(log, state, e.durable.seq.Load())
+	if err != nil {
+		return err
 	}
-	if err := e.log.PutSnapshot(at, state.WriteSnapshot); err != nil {
-		return fmt.Errorf("engine: keep the snapshot at %d: %w", at.Seq, err)
+	if at.Seq > 0 { // else nothing has happened since the last one
+		write := func(w io.Writer) error { return state.WriteSnapshot(hurriedWriter{w, log}) }
+		if err := e.log.PutSnapshot(at, write); err != nil {
+			return fmt.Errorf("engine: keep the snapshot at %d: %w", at.Seq, err)
+		}
+		e.cfg.Logger.Info("snapshot", "seq", at.Seq, "took", time.Since(began))
 	}
-	e.cfg.Logger.Info("snapshot", "seq", at.Seq, "took", time.Since(began))
 	infos, err := e.log.Snapshots()
 	if err != nil || len(infos) < 2 {
 		return err
@@ -110,4 +117,78 @@ func (e *Engine) snapshot() error {
 		return fmt.Errorf("engine: trim the log: %w", err)
 	}
 	return nil
+}
+
+// hurried is the log as a snapshot reads it: ErrStopped as soon as the engine ends, so that Close need not wait for
+// minutes of work that is only good for a log that goes on.
+type hurried struct {
+	Log
+	begun <-chan struct{}
+}
+
+func (h hurried) stopped() error {
+	if isClosed(h.begun) {
+		return ErrStopped
+	}
+	return nil
+}
+
+// Read implements source.
+func (h hurried) Read(after uint64) (Reader, error) {
+	r, err := h.Log.Read(after)
+	if err != nil {
+		return nil, err
+	}
+	return hurriedReader{r, h}, nil
+}
+
+type hurriedReader struct {
+	Reader
+	log hurried
+}
+
+// Next implements Reader.
+func (r hurriedReader) Next() (Frame, error) {
+	if err := r.log.stopped(); err != nil {
+		return Frame{}, err
+	}
+	return r.Reader.Next()
+}
+
+// OpenSnapshot implements source.
+func (h hurried) OpenSnapshot(seq uint64) (io.ReadCloser, error) {
+	if err := h.stopped(); err != nil {
+		return nil, err
+	}
+	r, err := h.Log.OpenSnapshot(seq)
+	if err != nil {
+		return nil, err
+	}
+	return hurriedSnapshot{r, h}, nil
+}
+
+type hurriedSnapshot struct {
+	io.ReadCloser
+	log hurried
+}
+
+// Read implements io.Reader.
+func (s hurriedSnapshot) Read(p []byte) (int, error) {
+	if err := s.log.stopped(); err != nil {
+		return 0, err
+	}
+	return s.ReadCloser.Read(p)
+}
+
+type hurriedWriter struct {
+	io.Writer
+	log hurried
+}
+
+// Write implements io.Writer.
+func (w hurriedWriter) Write(p []byte) (int, error) {
+	if err := w.log.stopped(); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(p)
 }

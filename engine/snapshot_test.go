@@ -306,6 +306,35 @@ func TestDamagedSnapshots(t *testing.T) {
 	}
 }
 
+// misfiled is a log that gives its oldest snapshot, whichever is asked for.
+type misfiled struct{ *memlog.Log }
+
+func (m misfiled) OpenSnapshot(uint64) (io.ReadCloser, error) {
+	infos, err := m.Snapshots()
+	if err != nil {
+		return nil, err
+	}
+	return m.Log.OpenSnapshot(infos[len(infos)-1].Position.Seq)
+}
+
+func TestMisfiledSnapshot(t *testing.T) {
+	t.Parallel()
+	log := memlog.New()
+	e := mustOpen(t, log, crashEngine())
+	var l ledger
+	for range 3 {
+		if err := errors.Join(newWorkload(2).run(e, &l, 30), e.Snapshot()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.settleAll()
+	live := hashOf(t, e)
+	mustClose(t, e)
+	if recovered(t, misfiled{log.Reopen()}) != live {
+		t.Error("recovered another state")
+	}
+}
+
 func damage(t *testing.T, mem *vfs.Mem, path string, at int64) {
 	t.Helper()
 	f, err := mem.OpenFile(path, vfs.ReadWrite)
