@@ -27,6 +27,12 @@ type Config struct {
 	RetryMost time.Duration
 	// Timeout bounds one transaction, and one attempt to connect. Default 1 min.
 	Timeout time.Duration
+	// HotShare is the share of the time that the mirror writes while events come without a pause and nobody waits for a
+	// record: decisions go first, the database catches up behind the crowd. Above 0, to 1 (never rest). Default 0.25.
+	HotShare float64
+	// HotLag is how old the oldest event that is not recorded may become by that; then the mirror rests no more.
+	// Default 30 s.
+	HotLag time.Duration
 	// Logger hears of each change of state once. nil discards.
 	Logger *slog.Logger
 	// Registerer takes the metrics. nil: none are registered.
@@ -41,7 +47,10 @@ type Config struct {
 
 // DefaultConfig is filled but for the URL.
 func DefaultConfig() Config {
-	return Config{BatchRows: 10_000, RetryMost: 5 * time.Second, Timeout: time.Minute}
+	return Config{
+		BatchRows: 10_000, RetryMost: 5 * time.Second, Timeout: time.Minute,
+		HotShare: 0.25, HotLag: 30 * time.Second,
+	}
 }
 
 func (c *Config) validate() error {
@@ -53,6 +62,10 @@ func (c *Config) validate() error {
 		return errors.New("mirror: Config.URL is missing: sqlite:PATH or postgres://…")
 	case c.BatchRows < 1 || c.BatchRows > 100_000:
 		return fmt.Errorf("mirror: Config.BatchRows is %d, must be 1 to 100000", c.BatchRows)
+	case !(c.HotShare > 0 && c.HotShare <= 1):
+		return fmt.Errorf("mirror: Config.HotShare is %v, must be above 0, to 1", c.HotShare)
+	case c.HotLag <= 0:
+		return errors.New("mirror: Config.HotLag must be positive")
 	case c.RetryMost <= 0:
 		return errors.New("mirror: Config.RetryMost must be positive")
 	case c.Timeout <= 0:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/engine"
@@ -49,6 +50,8 @@ type Mirror struct {
 	cfg     Config
 	store   store // owned by Run
 	metrics *metrics
+	waiting atomic.Int64  // callers of Wait
+	wanted  chan struct{} // holds one: somebody began to wait
 	stop    context.CancelCauseFunc
 	stopped context.Context
 
@@ -77,7 +80,7 @@ func Open(cfg Config) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{cfg: cfg, store: store, step: make(chan struct{}), ended: make(chan struct{})}
+	m := &Mirror{cfg: cfg, store: store, step: make(chan struct{}), ended: make(chan struct{}), wanted: make(chan struct{}, 1)}
 	m.current.since = time.Now()
 	m.stopped, m.stop = context.WithCancelCause(context.Background())
 	m.metrics, err = newMetrics(m, cfg.Registerer)
@@ -196,6 +199,34 @@ func (m *Mirror) stream(ctx context.Context, log Log, cursor engine.Position, su
 		m.metrics.batch(len(b.events), time.Since(start))
 		log.Retain(retainName, b.to.Seq)
 		m.recorded(b.to)
+		m.rest(ctx, log, p, time.Since(start))
+	}
+}
+
+// hotPause is how long no event may come for the log to count as quiet.
+const hotPause = 10 * time.Millisecond
+
+// rest leaves the processors to the decisions while a crowd is there: after a write that took so long, it waits until
+// the write was no more than HotShare of the time. It ends early when no event came for a while, when somebody waits for
+// a record, or when the database is HotLag behind.
+func (m *Mirror) rest(ctx context.Context, log Log, p *pipe, wrote time.Duration) {
+	most := time.Duration(float64(wrote) * (1/m.cfg.HotShare - 1))
+	tick := time.NewTimer(hotPause)
+	defer tick.Stop()
+	for begun, seen := time.Now(), log.Durable().Seq; time.Since(begun) < most && m.waiting.Load() == 0; {
+		tick.Reset(min(hotPause, most))
+		select {
+		case <-tick.C:
+		case <-m.wanted:
+			return
+		case <-ctx.Done():
+			return
+		}
+		now := log.Durable().Seq
+		if now == seen || time.Since(p.begun()) > m.cfg.HotLag {
+			return
+		}
+		seen = now
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"holdfast/engine"
 )
@@ -73,6 +74,16 @@ func (p *pipe) full() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open.events) >= p.most
+}
+
+// begun is when the first event of the open batch came; now, if it has none.
+func (p *pipe) begun() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.open.events) == 0 {
+		return time.Now()
+	}
+	return p.open.events[0].at.Std()
 }
 
 // take waits for a batch. It gives back the one before, which the writer is done with. When the reader has ended and

@@ -47,6 +47,9 @@ func (m *Mirror) Cursor(ctx context.Context) (engine.Position, error) {
 // Wait returns nil once the event of the given sequence is recorded: committed in the database.
 // Errors: ErrHalted; the context's; one that says that Run has ended. Thousands may wait: one channel wakes all.
 func (m *Mirror) Wait(ctx context.Context, seq uint64) error {
+	m.waiting.Add(1)
+	defer m.waiting.Add(-1)
+	signal(m.wanted)
 	_, err := m.wait(ctx, func(p *progress) bool { return p.recorded.Seq >= seq })
 	return err
 }

@@ -1,0 +1,83 @@
+package mirror
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"holdfast/engine"
+	"holdfast/seat"
+)
+
+// movingLog is a log to which events come until a given time.
+type movingLog struct {
+	Log
+	until time.Time
+	seq   uint64
+}
+
+func (l *movingLog) Durable() engine.Position {
+	if time.Now().Before(l.until) {
+		l.seq++
+	}
+	return engine.Position{Seq: l.seq}
+}
+
+func TestRest(t *testing.T) {
+	t.Parallel()
+	const wrote = 100 * time.Millisecond
+	for name, c := range map[string]struct {
+		hot  time.Duration                        // for how long events come
+		do   func(m *Mirror, p *pipe)             // beside the rest
+		want func(rested time.Duration) (ok bool) // how long it may take
+	}{
+		"nobody claims":    {0, nil, func(d time.Duration) bool { return d <= hotPause }},
+		"a crowd":          {time.Hour, nil, func(d time.Duration) bool { return d >= 3*wrote && d < 3*wrote+2*hotPause }},
+		"the crowd leaves": {wrote, nil, func(d time.Duration) bool { return d > wrote/2 && d < 2*wrote }},
+		"somebody waits":   {time.Hour, func(m *Mirror, _ *pipe) { m.waiting.Add(1) }, func(d time.Duration) bool { return d == 0 }},
+		"the database is old": {time.Hour, func(m *Mirror, p *pipe) {
+			old := seat.TimeOf(time.Now().Add(-time.Minute))
+			p.open.events = append(p.open.events, eventRow{seq: 1, at: old})
+		}, func(d time.Duration) bool { return d <= 2*hotPause }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cfg := DefaultConfig()
+				cfg.URL = "unused.db"
+				m, err := Open(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := newPipe(10, engine.Position{})
+				if c.do != nil {
+					c.do(m, p)
+				}
+				begun := time.Now()
+				m.rest(t.Context(), &movingLog{until: begun.Add(c.hot)}, p, wrote)
+				if rested := time.Since(begun); !c.want(rested) {
+					t.Errorf("it rested for %v", rested)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitEndsARest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.URL = "unused.db"
+		m, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go m.Wait(t.Context(), 1)
+		synctest.Wait()
+		begun := time.Now()
+		m.rest(t.Context(), &movingLog{until: begun.Add(time.Hour)}, newPipe(10, engine.Position{}), time.Second)
+		if rested := time.Since(begun); rested != 0 {
+			t.Errorf("it rested for %v though somebody waits", rested)
+		}
+	})
+}
