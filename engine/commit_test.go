@@ -346,18 +346,7 @@ func TestLargeRaise(t *testing.T) {
 				}
 				e, g := gated(t, cfg)
 				mustDo(t, e, seat.PutPool{Pool: "big"})
-				for n := range line + 10 {
-					for {
-						a, err := e.Do(workRealm, seat.Claim{Pool: "big", Person: fmt.Sprintf("%s%d", padding, n)})
-						if err == nil && a.Position != uint32(n)+1 {
-							t.Fatalf("%d: %+v %v", n, a.Result, err)
-						}
-						if err == nil {
-							break
-						}
-						synctest.Wait()
-					}
-				}
+				fillLine(t, e, padding, line+10)
 				synctest.Wait()
 				g.shut.Store(true)
 				before := e.Stats().Head
@@ -380,5 +369,20 @@ func TestLargeRaise(t *testing.T) {
 				mustClose(t, e)
 			})
 		})
+	}
+}
+
+// fillLine puts n people in the line of the pool "big".
+func fillLine(t *testing.T, e *engine.Engine, padding string, n int) {
+	t.Helper()
+	for i := range n {
+		body := seat.Claim{Pool: "big", Person: fmt.Sprintf("%s%d", padding, i)}
+		a, err := e.Do(workRealm, body)
+		for ; errors.Is(err, engine.ErrBusy); a, err = e.Do(workRealm, body) {
+			synctest.Wait()
+		}
+		if err != nil || a.Position != uint32(i)+1 {
+			t.Fatalf("%d: %+v %v", i, a.Result, err)
+		}
 	}
 }

@@ -79,69 +79,19 @@ func TestEverythingAtOnce(t *testing.T) {
 	e := mustOpen(t, witness{openJournal(t, vfs.NewMem(), crashJournal()), &h}, cfg)
 	stop := make(chan struct{})
 	var wait sync.WaitGroup
-	both := func(run func(n uint64) error) {
+	for _, run := range everyMethod(t, e, &l) {
 		for n := range uint64(2) {
 			wait.Go(func() {
-				for {
-					select {
-					case <-stop:
+				for !closed(stop) {
+					if err := run(n); err != nil && !errors.Is(err, engine.ErrStopped) && !errors.Is(err, engine.ErrTrimmed) {
+						t.Error(err)
 						return
-					default:
-						if err := run(n); err != nil && !errors.Is(err, engine.ErrStopped) && !errors.Is(err, engine.ErrTrimmed) {
-							t.Error(err)
-							return
-						}
-						runtime.Gosched() // or one that waits for nothing starves those that do
 					}
+					runtime.Gosched() // or one that waits for nothing starves those that do
 				}
 			})
 		}
 	}
-	work := []*workload{newWorkload(1), newWorkload(2)}
-	both(func(n uint64) error { return work[n].run(e, &l, 50) })
-	both(func(uint64) error {
-		stamp, err := e.Read(func(s *holdfast.State) { s.Realm(workRealm) })
-		if err != nil {
-			return err
-		}
-		if stamp.Confirmed(); stamp.Settled() != nil {
-			<-stamp.Settled()
-		}
-		return stamp.Wait(t.Context())
-	})
-	both(func(uint64) error { return e.Snapshot() })
-	both(func(n uint64) error { e.Retain(fmt.Sprint("reader", n), e.Durable().Seq/2); return nil })
-	both(func(uint64) error {
-		if s := e.Stats(); s.Head < s.Durable || e.Err() != nil {
-			return fmt.Errorf("%+v, %w", s, e.Err())
-		}
-		select {
-		case <-e.Done():
-			return engine.ErrStopped
-		default:
-			_ = e.Ready() // whatever it says: the method is only to be used
-			return nil
-		}
-	})
-	both(func(n uint64) error {
-		after := max(e.First(), 1) - 1
-		s, err := e.Subscribe(after)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		for range 10 {
-			if _, ok, err := s.TryNext(); err != nil || !ok {
-				return err
-			}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
-		return nil
-	})
 	for l.size() < 300 {
 		runtime.Gosched()
 	}
@@ -160,6 +110,66 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	if head := e.Durable().Seq; uint64(batches.Load()) != head-1 {
 		t.Errorf("OnBatch was told of %d events of %d", batches.Load(), head-1)
+	}
+}
+
+// everyMethod gives functions that use the exported methods; n tells the goroutines of one apart.
+func everyMethod(t *testing.T, e *engine.Engine, l *ledger) []func(n uint64) error {
+	work := []*workload{newWorkload(1), newWorkload(2)}
+	return []func(n uint64) error{
+		func(n uint64) error { return work[n].run(e, l, 50) },
+		func(uint64) error {
+			stamp, err := e.Read(func(s *holdfast.State) { s.Realm(workRealm) })
+			if err != nil {
+				return err
+			}
+			if stamp.Confirmed(); stamp.Settled() != nil {
+				<-stamp.Settled()
+			}
+			return stamp.Wait(t.Context())
+		},
+		func(uint64) error { return e.Snapshot() },
+		func(n uint64) error { e.Retain(fmt.Sprint("reader", n), e.Durable().Seq/2); return nil },
+		func(uint64) error {
+			if s := e.Stats(); s.Head < s.Durable || e.Err() != nil {
+				return fmt.Errorf("%+v, %w", s, e.Err())
+			}
+			select {
+			case <-e.Done():
+				return engine.ErrStopped
+			default:
+				_ = e.Ready() // whatever it says: the method is only to be used
+				return nil
+			}
+		},
+		func(n uint64) error {
+			after := max(e.First(), 1) - 1
+			s, err := e.Subscribe(after)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			for range 10 {
+				if _, ok, err := s.TryNext(); err != nil || !ok {
+					return err
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return nil
+		},
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 
