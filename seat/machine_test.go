@@ -288,8 +288,9 @@ func (m *machine) do(body holdfast.Body) {
 	if body.Valid() != nil {
 		return // such as a basket that asks for what it gives up: see TestInvalidCommands
 	}
-	_, isLook := body.(seat.Look)
-	if !isLook {
+	switch body.(type) {
+	case seat.Look, holdfast.Start: // the one changes nothing, the other comes before all else
+	default:
 		m.drain()
 	}
 	m.oracle.now, m.oracle.events = m.now, nil
