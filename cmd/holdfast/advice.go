@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"syscall"
 
 	"holdfast/engine"
@@ -52,12 +52,26 @@ func adviseOpen(err error, dir string) error {
 	return advise(err, "holdfast verify %s", dir)
 }
 
+// viewTries is how often a directory is looked at before its damage is believed.
+const viewTries = 5
+
+// viewDir is engine.ViewDir. A server that writes while the last segment is read can make it look damaged at one look;
+// real damage is there at every look.
+func viewDir(path string) (dir *engine.Dir, err error) {
+	for range viewTries {
+		if dir, err = engine.ViewDir(path); err == nil || errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return dir, err
+}
+
 // recoverable says whether what a directory holds can be recovered: then what keeps an engine from taking it is not in it,
 // and another process has it.
 func recoverable(dir string) bool {
-	d, err := engine.ViewDir(dir)
+	d, err := viewDir(dir)
 	if err == nil {
-		_, err = d.Newest(slog.New(slog.DiscardHandler))
+		_, err = stateAt(context.Background(), d, d.Last().Seq)
 	}
 	return err == nil
 }

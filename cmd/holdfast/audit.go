@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -52,7 +51,7 @@ func (a *audit) log(ctx context.Context) error {
 	}
 	a.report.Base = state.Seq()
 	a.check = sim.NewChecker(state)
-	a.recovered()
+	a.recovered(ctx)
 	a.snapshots()
 	slices.SortStableFunc(a.marks, func(x, y mark) int { return cmp.Compare(x.seq, y.seq) })
 	a.report.Last, err = a.dir.Events(state.Seq(), func(ev engine.Events) error { return a.frame(ctx, &ev) })
@@ -75,10 +74,13 @@ func (a *audit) log(ctx context.Context) error {
 	return nil
 }
 
-// recovered marks the state that a server would start with (J2, J3). It is made before the replay: a server that runs goes
-// on meanwhile, and the replay is to come by here.
-func (a *audit) recovered() {
-	state, err := a.dir.Newest(slog.New(slog.DiscardHandler))
+// recovered marks the state that a server would start with if the log ended where it did when it was opened (J2, J3): that
+// of the newest snapshot, and what is behind it. A server that runs goes on meanwhile.
+func (a *audit) recovered(ctx context.Context) {
+	state, err := stateAt(ctx, a.dir, a.dir.Last().Seq)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		a.violate("J2", a.dir.Last().Seq, "a server could not recover: %v", err)
 		return

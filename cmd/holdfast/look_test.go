@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -375,5 +376,42 @@ func TestVerifyFindsABrokenRule(t *testing.T) {
 			}
 			expect(t, "the report", out, row.want)
 		})
+	}
+}
+
+// TestLookBesideAServerThatWrites: the log and the database move while they are compared.
+func TestLookBesideAServerThatWrites(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := startServer(t, dir)
+	fill(c, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	var crowd sync.WaitGroup
+	for k := range 2 {
+		crowd.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				c.must("PUT", fmt.Sprintf("/v1/realms/spring/pools/c1/claims/w%d.%d", k, i), "")
+			}
+		})
+	}
+	defer crowd.Wait()
+	defer cancel()
+	seen := map[uint64]bool{}
+	for range 3 {
+		out, stderr, code := cli(t, "verify", "--json", dir)
+		var report verifyReport
+		if err := json.Unmarshal([]byte(out), &report); err != nil || code != 0 {
+			t.Errorf("verify: exit code %d, %v: %s%s", code, err, out, stderr)
+		}
+		seen[report.Last] = true
+		if out, stderr, code = cli(t, "mirror", "check", "--data", dir); code != 0 {
+			t.Errorf("mirror check: exit code %d: %s%s", code, out, stderr)
+		}
+		if _, stderr, code = cli(t, "serve", "--data", dir, "--listen", "127.0.0.1:0"); code != exitFailure || !strings.Contains(stderr, "next: stop the holdfast") {
+			t.Errorf("a second server: exit code %d: %s", code, stderr)
+		}
+	}
+	if len(seen) < 2 {
+		t.Errorf("the server did not write meanwhile: %v", seen)
 	}
 }

@@ -82,7 +82,6 @@ func TestPrintedCommandsWork(t *testing.T) {
 		t.Errorf("the printed lines seat nobody: %v", got)
 	}
 	c.end(syscall.SIGTERM)
-	old = c.url
 	c = startServer(t, dir)
 	c.end(syscall.SIGTERM)
 	if again := printedCommands(t, c); len(again) != 1 || !strings.HasSuffix(again[0], "/v1/realms") {

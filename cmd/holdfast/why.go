@@ -35,7 +35,7 @@ the events; also beside a running server. Refusals are in no log.`,
 }
 
 func why(out io.Writer, dir, realm, pool, person string) error {
-	d, err := engine.ViewDir(dir)
+	d, err := viewDir(dir)
 	if err != nil {
 		return err
 	}
