@@ -24,6 +24,10 @@ func hashFrame(frame, payload []byte) [32]byte {
 	return sha256.Sum256(b)
 }
 
+// hashAlone is the payload, in bytes, up to which waking a helper costs more
+// than it saves: the caller hashes it when it comes back from the disk.
+const hashAlone = 16 << 10
+
 // hasher computes the hash of a frame beside the copy, the checksum and the
 // write of it. Whoever is free takes the next piece: its helpers, and the caller
 // when it comes back from the disk. begin and end are for one goroutine.
@@ -58,6 +62,9 @@ func (h *hasher) begin(payload []byte) {
 	h.payload, h.next, h.open = payload, 0, pieces
 	h.sums = grown(h.sums, frameHeaderBytes-hashFrom+pieces*sha256.Size)
 	h.mu.Unlock()
+	if len(payload) <= hashAlone {
+		return
+	}
 	for range min(pieces, hashHelpers) {
 		select {
 		case h.wake <- struct{}{}:
