@@ -75,4 +75,10 @@ var (
 	ErrStopped = errors.New("stopped: the engine takes no commands")
 	// ErrTrimmed: the log no longer reaches back to where a reader is or wants to start.
 	ErrTrimmed = journal.ErrTrimmed
+	// ErrInUse: another engine, here or in another process, has the directory.
+	ErrInUse = journal.ErrInUse
+	// ErrVersion: the directory is of another version of Holdfast; nothing is wrong with it.
+	ErrVersion = journal.ErrVersion
+	// ErrCorrupt: the directory holds what cannot have been written so. Nothing was changed.
+	ErrCorrupt = journal.ErrCorrupt
 )

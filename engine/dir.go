@@ -91,7 +91,8 @@ func (d *Dir) State() (*holdfast.State, error) {
 	return nil, errors.Join(fmt.Errorf("engine: the log begins at %d and no snapshot reaches to it", d.First()), damage)
 }
 
-// Newest gives the state at the durable end as recovery makes it: from the newest snapshot.
+// Newest gives the state at the durable end as recovery makes it: from the newest snapshot. Beside a running server that
+// is the end as it is when Newest comes to it.
 func (d *Dir) Newest(logger *slog.Logger) (*holdfast.State, error) {
 	return recoverState(viewSource{d.view}, logger)
 }

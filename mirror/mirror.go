@@ -41,8 +41,8 @@ func (l engineLog) Subscribe(after uint64) (Subscription, error) {
 	return sub, nil
 }
 
-// retainName is the mirror's name among those for whom the engine keeps its log.
-const retainName = "mirror"
+// Reader is the mirror's name among those for whom the engine keeps its log.
+const Reader = "mirror"
 
 // Mirror writes one database. Run does the work; all other methods may be called by any goroutine, before, beside and
 // after it.
@@ -50,8 +50,7 @@ type Mirror struct {
 	cfg     Config
 	store   store // owned by Run
 	metrics *metrics
-	waiting atomic.Int64  // callers of Wait
-	wanted  chan struct{} // holds one: somebody began to wait
+	demand
 	stop    context.CancelCauseFunc
 	stopped context.Context
 
@@ -61,6 +60,12 @@ type Mirror struct {
 	current progress
 	step    chan struct{} // closed at the next change of current
 	ended   chan struct{} // closed when Run has ended
+}
+
+// demand is who waits for a record just now.
+type demand struct {
+	waiting atomic.Int64  // callers of Wait
+	wanted  chan struct{} // holds one: somebody began to wait
 }
 
 // progress is how far a mirror has come.
@@ -80,7 +85,8 @@ func Open(cfg Config) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{cfg: cfg, store: store, step: make(chan struct{}), ended: make(chan struct{}), wanted: make(chan struct{}, 1)}
+	m := &Mirror{cfg: cfg, store: store, step: make(chan struct{}), ended: make(chan struct{})}
+	m.wanted = make(chan struct{}, 1)
 	m.current.since = time.Now()
 	m.stopped, m.stop = context.WithCancelCause(context.Background())
 	m.metrics, err = newMetrics(m, cfg.Registerer)
@@ -113,7 +119,7 @@ func (m *Mirror) Run(ctx context.Context, log Log) error {
 	}
 	m.log, m.started = log, true
 	m.mu.Unlock()
-	log.Retain(retainName, 0) // until the cursor is known, all of it is needed
+	log.Retain(Reader, 0) // until the cursor is known, all of it is needed
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(m.stopped, func() { cancel(errClosed) })()
@@ -170,7 +176,7 @@ func (m *Mirror) session(ctx context.Context, log Log) error {
 		return err
 	}
 	defer sub.Close()
-	log.Retain(retainName, cursor.Seq)
+	log.Retain(Reader, cursor.Seq)
 	m.connected(cursor)
 	return m.stream(ctx, log, cursor, sub)
 }
@@ -197,7 +203,7 @@ func (m *Mirror) stream(ctx context.Context, log Log, cursor engine.Position, su
 			return err
 		}
 		m.metrics.batch(len(b.events), time.Since(start))
-		log.Retain(retainName, b.to.Seq)
+		log.Retain(Reader, b.to.Seq)
 		m.recorded(b.to)
 		m.rest(ctx, log, p, time.Since(start))
 	}

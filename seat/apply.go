@@ -156,7 +156,9 @@ func (s *State) applyLine(now stamp, e *Event, r refs) error {
 		c.nextWait, who.waits = who.waits, r.claim
 		who.waiting++
 	}
-	s.reconsider(r.person)
+	if e.Swap != "" { // a plain wait changes nothing for the person's other waits
+		s.reconsider(r.person)
+	}
 	s.touch(r.pool)
 	return nil
 }

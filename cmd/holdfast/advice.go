@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,34 +45,12 @@ func adviseOpen(err error, dir string) error {
 		return advise(err, "run it as the user who owns %s", dir)
 	case errors.Is(err, syscall.ENOTDIR):
 		return advise(err, "name a directory: holdfast serve --data DIR")
-	case recoverable(dir):
+	case errors.Is(err, engine.ErrInUse):
 		return advise(err, "stop the holdfast that has %s, or use another directory: holdfast serve --data OTHER", dir)
+	case errors.Is(err, engine.ErrVersion):
+		return advise(err, "run the version of holdfast that wrote %s, or a newer one; or begin in another directory: holdfast serve --data OTHER", dir)
 	}
 	return advise(err, "holdfast verify %s", dir)
-}
-
-// viewTries is how often a directory is looked at before its damage is believed.
-const viewTries = 5
-
-// viewDir is engine.ViewDir. A server that writes while the last segment is read can make it look damaged at one look;
-// real damage is there at every look.
-func viewDir(path string) (dir *engine.Dir, err error) {
-	for range viewTries {
-		if dir, err = engine.ViewDir(path); err == nil || errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return dir, err
-}
-
-// recoverable says whether what a directory holds can be recovered: then what keeps an engine from taking it is not in it,
-// and another process has it.
-func recoverable(dir string) bool {
-	d, err := viewDir(dir)
-	if err == nil {
-		_, err = stateAt(context.Background(), d, d.Last().Seq)
-	}
-	return err == nil
 }
 
 // adviseView says what to do about a data directory that cannot be looked at.

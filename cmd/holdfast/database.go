@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"holdfast/engine"
 	"holdfast/mirror"
 )
 
@@ -33,7 +34,7 @@ func (s *service) rightDatabase(ctx context.Context) error {
 	if err != nil || !ok {
 		return nil // the mirror will say what is wrong, beside a server that runs
 	}
-	dir, err := viewDir(s.cfg.Data)
+	dir, err := engine.ViewDir(s.cfg.Data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("the database belongs to another log: it has %d events, and %s has no log yet", cursor.Seq, s.cfg.Data)

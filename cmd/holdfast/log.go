@@ -45,7 +45,7 @@ The starts of the server belong to no realm: --realm leaves them out.`,
 
 // printLog writes the events, and with Follow goes on until ctx ends.
 func printLog(ctx context.Context, cfg logConfig) error {
-	dir, err := viewDir(cfg.Dir)
+	dir, err := engine.ViewDir(cfg.Dir)
 	if err != nil {
 		return err
 	}

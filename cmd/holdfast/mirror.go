@@ -73,7 +73,7 @@ func (c *mirrorConfig) open() (*engine.Dir, mirror.Config, error) {
 	if cfg.URL = databaseOf(c.Data, c.Database); cfg.URL == "" {
 		return nil, cfg, &usageError{errors.New("--database none: there is nothing to compare")}
 	}
-	dir, err := viewDir(c.Data)
+	dir, err := engine.ViewDir(c.Data)
 	return dir, cfg, adviseView(err, c.Data)
 }
 
@@ -104,7 +104,7 @@ func checkMirror(ctx context.Context, dir *engine.Dir, path string, cfg mirror.C
 		if err == nil || ctx.Err() != nil {
 			return report, err
 		}
-		again, viewErr := viewDir(path)
+		again, viewErr := engine.ViewDir(path)
 		if viewErr != nil || again.Last().Seq == dir.Last().Seq {
 			return report, err
 		}

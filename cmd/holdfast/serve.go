@@ -140,12 +140,12 @@ func (s *service) openEngine() error {
 		return err
 	}
 	cfg.OnBatch = batches.observe
+	if databaseOf(s.cfg.Data, s.cfg.Database) != "" {
+		cfg.Readers = []string{mirror.Reader} // nothing is trimmed before the mirror has said where it is
+	}
 	s.engine, err = engine.OpenDir(s.cfg.Data, cfg)
 	if err != nil {
 		return adviseOpen(err, s.cfg.Data)
-	}
-	if databaseOf(s.cfg.Data, s.cfg.Database) != "" {
-		s.engine.Retain("mirror", 0) // until the mirror knows its cursor, it needs all of the log
 	}
 	if inMemory(s.cfg.Data) {
 		s.cfg.Logger.Warn("the data directory is in memory (tmpfs): everything in it is lost when this machine stops; "+

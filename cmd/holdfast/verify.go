@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast/engine"
 	"holdfast/mirror"
 )
 
@@ -46,7 +47,7 @@ Beside a running server it checks what was durable when it began, and says so.`,
 
 // verify checks a directory and prints the report. It returns errToldAlready if the report has something that is not right.
 func verify(ctx context.Context, cfg verifyConfig) error {
-	dir, err := viewDir(cfg.Dir)
+	dir, err := engine.ViewDir(cfg.Dir)
 	if err != nil {
 		return adviseView(err, cfg.Dir)
 	}

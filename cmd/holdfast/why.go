@@ -35,7 +35,7 @@ the events; also beside a running server. Refusals are in no log.`,
 }
 
 func why(out io.Writer, dir, realm, pool, person string) error {
-	d, err := viewDir(dir)
+	d, err := engine.ViewDir(dir)
 	if err != nil {
 		return err
 	}

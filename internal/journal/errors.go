@@ -33,8 +33,8 @@ type CorruptError struct {
 
 // Error names the place, the reason, and what to do next.
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("journal: corrupt: %s at byte %d: %s; nothing was changed: copy the directory, check the disk, "+
-		"then restore from the copy or rebuild from the mirror", e.File, e.Offset, e.Reason)
+	return fmt.Sprintf("journal: corrupt: %s at byte %d: %s; nothing was changed: copy the directory as it is, "+
+		"check the disk, then restore the last good copy", e.File, e.Offset, e.Reason)
 }
 
 // Is makes errors.Is(err, ErrCorrupt) true.

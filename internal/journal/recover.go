@@ -238,10 +238,11 @@ func (w *walker) toEnd(live bool) (garbage int64, err error) {
 		} else if !errors.Is(err, errEnd) {
 			return 0, err
 		}
-		frameAt, garbage, err := w.beyond()
-		if err != nil || frameAt == 0 {
+		var frameAt int64
+		if frameAt, garbage, err = w.beyond(); err != nil || frameAt == 0 {
 			return garbage, err
 		}
+		// The error above made the walker forget what it had read ahead: this is a new look at the file.
 		if _, _, err = w.next(wholeFile); err != nil || !live {
 			return 0, w.corrupt(fmt.Sprintf("%s, and a whole frame follows at byte %d: acknowledged frames would be lost", reason, frameAt))
 		}
