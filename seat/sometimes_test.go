@@ -1,6 +1,10 @@
 package seat_test
 
 import (
+	"fmt"
+	"sort"
+	"strings"
+
 	"holdfast"
 	"holdfast/seat"
 )
@@ -24,6 +28,26 @@ var sometimes = []string{
 	"deadline capped by promote_until", "deadline extended by a start", "accepted in time",
 	"capacity below what is held", "staff beyond capacity", "precondition held", "repeat shown in spite of its precondition",
 	"restored", "restored with a swap that is waiting", "restored with a swap that is offered",
+}
+
+// counters says how often something happened.
+type counters map[string]int
+
+func (c counters) count(what string) { c[what]++ }
+
+func (c counters) String() string {
+	var lines []string
+	for what, n := range c {
+		lines = append(lines, fmt.Sprintf("%9d  %s", n, what))
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
+}
+
+func (c counters) countIf(cond bool, what string) {
+	if cond {
+		c[what]++
+	}
 }
 
 type standings map[[2]string]seat.Standing
@@ -69,12 +93,6 @@ func (m *machine) note(body holdfast.Body, res *holdfast.Result, before standing
 		if st := m.oracle.standing(c.in, c.person); st.Blocked != "" {
 			m.seen.count("blocked by " + string(st.Blocked))
 		}
-	}
-}
-
-func (c counters) countIf(cond bool, what string) {
-	if cond {
-		c[what]++
 	}
 }
 
