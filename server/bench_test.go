@@ -194,7 +194,9 @@ func listenBare(b *testing.B) string {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(answer)
 	})
-	srv := &http.Server{Handler: mux}
+	// The same limits as ours: what is measured is the handler, not that a server protects itself.
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 16 << 10}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

@@ -24,7 +24,7 @@ func (s *Server) settle(ctx context.Context, p patience, st engine.Stamp, mark u
 		if p.until == wire.Preapproved {
 			return wire.Preapproved, nil
 		}
-		if err := s.waitConfirmed(ctx, p, st); err != nil {
+		if err := s.waitConfirmed(ctx, p, st, start); err != nil {
 			if errors.Is(err, engine.ErrUnknown) {
 				return "", err
 			}
@@ -59,37 +59,37 @@ func markOf(st *seat.Standing, refused bool, asOf uint64) uint64 {
 	return st.Seq
 }
 
-// shortWait is how long a wait goes on without asking whether the caller is still there: most are over in a millisecond,
-// and asking costs more than that is worth.
-const shortWait = time.Second
-
-func (s *Server) waitConfirmed(ctx context.Context, p patience, st engine.Stamp) error {
-	if p.limit > shortWait {
-		ctx, cancel := context.WithTimeout(ctx, p.limit)
-		defer cancel()
-		return st.Wait(ctx)
+func (s *Server) waitConfirmed(ctx context.Context, p patience, st engine.Stamp, start time.Time) error {
+	if p.limit == s.cfg.ConfirmWait {
+		return st.Wait(s.alarm(start))
 	}
-	a := s.alarms.Get().(*alarm)
-	a.timer.Reset(p.limit)
-	err := st.Wait(a)
-	if a.timer.Stop() { // it neither rang nor will: it can serve again
-		s.alarms.Put(a)
-	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
+	return st.Wait(ctx)
 }
 
-// alarm is a context that ends when its timer fires. context.WithTimeout costs a microsecond and four allocations for
-// each answer; this one is reused.
+// alarm is a context that ends the wait of all requests that began within alarmSpan. A timer for each answer costs a
+// microsecond and more, and nearly every answer is there long before. It does not ask whether the caller is still there.
 type alarm struct {
-	timer *time.Timer
-	rung  atomic.Bool
-	done  chan struct{}
+	born time.Time
+	rung atomic.Bool
+	done chan struct{}
 }
 
-func newAlarm() any {
-	a := &alarm{done: make(chan struct{})}
-	a.timer = time.AfterFunc(time.Hour, a.ring)
-	a.timer.Stop()
+// alarmSpan is how much less than ConfirmWait an answer may wait, at most a fifth of it.
+const alarmSpan = 20 * time.Millisecond
+
+// alarm gives one that rings within ConfirmWait after start, and at most alarmSpan earlier.
+func (s *Server) alarm(start time.Time) *alarm {
+	a := s.current.Load()
+	if a == nil || start.Sub(a.born) > min(alarmSpan, s.cfg.ConfirmWait/5) {
+		next := &alarm{born: start, done: make(chan struct{})}
+		if !s.current.CompareAndSwap(a, next) {
+			return s.alarm(start) // somebody else made one just now
+		}
+		time.AfterFunc(s.cfg.ConfirmWait, next.ring)
+		a = next
+	}
 	return a
 }
 

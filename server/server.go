@@ -12,7 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/engine"
@@ -33,7 +33,7 @@ type Server struct {
 	calls *gate // requests at work
 	feeds *gate // open feeds
 
-	alarms sync.Pool // of alarms that are stopped and never rang
+	current atomic.Pointer[alarm]
 }
 
 // New makes a server. recorder may be nil. The error is a field of cfg that is wrong, or a metric that is registered
@@ -49,7 +49,6 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 		cfg: cfg, engine: e, recorder: recorder,
 		mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
 		calls: newGate(cfg.MaxInFlight), feeds: newGate(cfg.MaxFeeds),
-		alarms: sync.Pool{New: newAlarm},
 	}
 	var err error
 	if s.metrics, err = newMetrics(s); err != nil {

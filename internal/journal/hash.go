@@ -26,7 +26,7 @@ func hashFrame(frame, payload []byte) [32]byte {
 
 // hashAlone is the payload, in bytes, up to which waking a helper costs more
 // than it saves: the caller hashes it when it comes back from the disk.
-const hashAlone = 16 << 10
+const hashAlone = 48 << 10
 
 // hasher computes the hash of a frame beside the copy, the checksum and the
 // write of it. Whoever is free takes the next piece: its helpers, and the caller
