@@ -43,7 +43,7 @@ func (e *Engine) gather() {
 		e.mu.Lock()
 		head, size := e.stepper.State.Seq(), len(e.open.Bytes)
 		e.mu.Unlock()
-		if size > e.cfg.FrameBytes/2 {
+		if size > gatherBytes {
 			return
 		}
 		if head != seen {
@@ -51,6 +51,10 @@ func (e *Engine) gather() {
 		}
 	}
 }
+
+// gatherBytes ends gather: a sync shared by so much costs each next to nothing, and who is not in this batch can be
+// decided while it is made durable.
+const gatherBytes = 32 << 10
 
 // stillTurns is how many turns of the scheduler without a new decision end gather: one may have gone to others.
 const stillTurns = 2

@@ -26,7 +26,7 @@ type Engine struct {
 
 // shard is the state and what was decided on it and is not yet durable.
 type shard struct {
-	mu sync.Mutex // guards what follows; held for one Step and its append
+	mu shardLock // guards what follows; held for one Step and its append
 
 	stepper  holdfast.Stepper
 	open     *batch   // takes the events of new decisions

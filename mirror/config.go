@@ -20,15 +20,15 @@ type Config struct {
 	// an SQLite file must exist; the file is made.
 	URL string
 	// BatchRows is how many events one transaction takes at most, rounded up to whole frames. Memory holds two such
-	// batches. 1 to 100,000, default 10,000.
+	// batches. 1 to 100,000, default 20,000.
 	BatchRows int
 	// RetryMost caps the pause before the database is tried again; each pause is random, between zero and a bound that
 	// doubles from 50 ms up to this. Default 5 s.
 	RetryMost time.Duration
 	// Timeout bounds one transaction, and one attempt to connect. Default 1 min.
 	Timeout time.Duration
-	// HotShare is the share of the time that the mirror writes while events come without a pause and nobody waits for a
-	// record: decisions go first, the database catches up behind the crowd. Above 0, to 1 (never rest). Default 0.25.
+	// HotShare is the share of the time that the mirror writes while a crowd is there (5,000 events a second and more) and
+	// nobody waits for a record: decisions go first, the database catches up behind the crowd. Above 0, to 1 (never rest). Default 0.25.
 	HotShare float64
 	// HotLag is how old the oldest event that is not recorded may become by that; then the mirror rests no more.
 	// Default 30 s.
@@ -48,7 +48,7 @@ type Config struct {
 // DefaultConfig is filled but for the URL.
 func DefaultConfig() Config {
 	return Config{
-		BatchRows: 10_000, RetryMost: 5 * time.Second, Timeout: time.Minute,
+		BatchRows: 20_000, RetryMost: 5 * time.Second, Timeout: time.Minute,
 		HotShare: 0.25, HotLag: 30 * time.Second,
 	}
 }

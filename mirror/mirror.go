@@ -209,12 +209,15 @@ func (m *Mirror) stream(ctx context.Context, log Log, cursor engine.Position, su
 	}
 }
 
-// hotPause is how long no event may come for the log to count as quiet.
-const hotPause = 10 * time.Millisecond
+// A crowd is there while at least hotEvents become durable in each hotPause: 5,000 a second.
+const (
+	hotPause  = 10 * time.Millisecond
+	hotEvents = 50
+)
 
 // rest leaves the processors to the decisions while a crowd is there: after a write that took so long, it waits until
-// the write was no more than HotShare of the time. It ends early when no event came for a while, when somebody waits for
-// a record, or when the database is HotLag behind.
+// the write was no more than HotShare of the time. It ends early when the crowd has gone, when somebody waits for a
+// record, or when the database is HotLag behind.
 func (m *Mirror) rest(ctx context.Context, log Log, p *pipe, wrote time.Duration) {
 	most := time.Duration(float64(wrote) * (1/m.cfg.HotShare - 1))
 	tick := time.NewTimer(hotPause)
@@ -229,7 +232,7 @@ func (m *Mirror) rest(ctx context.Context, log Log, p *pipe, wrote time.Duration
 			return
 		}
 		now := log.Durable().Seq
-		if now == seen || time.Since(p.begun()) > m.cfg.HotLag {
+		if now < seen+hotEvents || time.Since(p.begun()) > m.cfg.HotLag {
 			return
 		}
 		seen = now

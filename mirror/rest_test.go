@@ -13,12 +13,13 @@ import (
 type movingLog struct {
 	Log
 	until time.Time
+	rate  uint64 // events between two looks
 	seq   uint64
 }
 
 func (l *movingLog) Durable() engine.Position {
 	if time.Now().Before(l.until) {
-		l.seq++
+		l.seq += l.rate
 	}
 	return engine.Position{Seq: l.seq}
 }
@@ -28,14 +29,16 @@ func TestRest(t *testing.T) {
 	const wrote = 100 * time.Millisecond
 	for name, c := range map[string]struct {
 		hot  time.Duration                        // for how long events come
+		rate uint64                               // of them in each hotPause
 		do   func(m *Mirror, p *pipe)             // beside the rest
 		want func(rested time.Duration) (ok bool) // how long it may take
 	}{
-		"nobody claims":    {0, nil, func(d time.Duration) bool { return d <= hotPause }},
-		"a crowd":          {time.Hour, nil, func(d time.Duration) bool { return d >= 3*wrote && d < 3*wrote+2*hotPause }},
-		"the crowd leaves": {wrote, nil, func(d time.Duration) bool { return d > wrote/2 && d < 2*wrote }},
-		"somebody waits":   {time.Hour, func(m *Mirror, _ *pipe) { m.waiting.Add(1) }, func(d time.Duration) bool { return d == 0 }},
-		"the database is old": {time.Hour, func(m *Mirror, p *pipe) {
+		"nobody claims":    {0, 0, nil, func(d time.Duration) bool { return d <= hotPause }},
+		"a few":            {time.Hour, hotEvents - 1, nil, func(d time.Duration) bool { return d <= hotPause }},
+		"a crowd":          {time.Hour, hotEvents, nil, func(d time.Duration) bool { return d >= 3*wrote && d < 3*wrote+2*hotPause }},
+		"the crowd leaves": {wrote, hotEvents, nil, func(d time.Duration) bool { return d > wrote/2 && d < 2*wrote }},
+		"somebody waits":   {time.Hour, hotEvents, func(m *Mirror, _ *pipe) { m.waiting.Add(1) }, func(d time.Duration) bool { return d == 0 }},
+		"the database is old": {time.Hour, hotEvents, func(m *Mirror, p *pipe) {
 			old := seat.TimeOf(time.Now().Add(-time.Minute))
 			p.open.events = append(p.open.events, eventRow{seq: 1, at: old})
 		}, func(d time.Duration) bool { return d <= 2*hotPause }},
@@ -54,7 +57,7 @@ func TestRest(t *testing.T) {
 					c.do(m, p)
 				}
 				begun := time.Now()
-				m.rest(t.Context(), &movingLog{until: begun.Add(c.hot)}, p, wrote)
+				m.rest(t.Context(), &movingLog{until: begun.Add(c.hot), rate: c.rate}, p, wrote)
 				if rested := time.Since(begun); !c.want(rested) {
 					t.Errorf("it rested for %v", rested)
 				}
@@ -75,7 +78,7 @@ func TestWaitEndsARest(t *testing.T) {
 		go m.Wait(t.Context(), 1)
 		synctest.Wait()
 		begun := time.Now()
-		m.rest(t.Context(), &movingLog{until: begun.Add(time.Hour)}, newPipe(10, engine.Position{}), time.Second)
+		m.rest(t.Context(), &movingLog{until: begun.Add(time.Hour), rate: hotEvents}, newPipe(10, engine.Position{}), time.Second)
 		if rested := time.Since(begun); rested != 0 {
 			t.Errorf("it rested for %v though somebody waits", rested)
 		}

@@ -51,6 +51,7 @@ func (s *sqliteStore) open(ctx context.Context) error {
 		"PRAGMA synchronous = FULL",
 		"PRAGMA cache_size = -32768", // KiB
 		"PRAGMA temp_store = MEMORY",
+		"PRAGMA wal_autocheckpoint = 16384", // pages
 	} {
 		if err := s.script(ctx, pragma); err != nil {
 			return err

@@ -1,8 +1,10 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"holdfast/engine"
@@ -241,6 +243,10 @@ func (t *sqliteTx) putClaims(ctx context.Context, rows []claimRow) error {
 			return err
 		}
 	}
+	// In the order of the key, neighbours in the tree are written one after the other.
+	slices.SortFunc(fresh, func(a, b *claimRow) int {
+		return cmp.Or(cmp.Compare(a.realm, b.realm), cmp.Compare(a.pool, b.pool), cmp.Compare(a.person, b.person))
+	})
 	return t.bulk(ctx, `INSERT INTO claims (realm, pool, person, status, seat, ticket, deadline, swap, cause, seq, at) VALUES `,
 		11, len(fresh), func(i int) {
 			c := fresh[i]
