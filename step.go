@@ -38,16 +38,19 @@ func (s *Stepper) Step(cmd *Command, batch *Batch) Result {
 	panic(fmt.Sprintf("holdfast: unknown command %T", cmd.Body))
 }
 
-// Due runs what is due in a realm at the given time: at most seat.MaxEvents events. It says whether more is due.
-func (s *Stepper) Due(realm *Realm, at seat.Time, batch *Batch) bool {
+// Due runs what is due in a realm at the given time, at most seat.MaxEvents events, and says whether more is due by then.
+// at may lie before clock: due work that comes late is decided as of its own time, but the time to answer a seat offer
+// runs from clock, so that nobody's passes unseen.
+func (s *Stepper) Due(realm *Realm, at, clock seat.Time, batch *Batch) bool {
 	s.begin(at)
+	s.turn.Clock = clock
 	more := realm.Seats.Due(&s.turn)
 	s.finish(realm, batch)
 	return more
 }
 
 func (s *Stepper) begin(at seat.Time) {
-	s.turn = seat.Turn{Now: at, Seq: s.State.seq, Events: s.turn.Events[:0]}
+	s.turn = seat.Turn{Now: at, Clock: at, Seq: s.State.seq, Events: s.turn.Events[:0]}
 }
 
 // finish encodes the turn's events, which the realm has applied already.
@@ -77,6 +80,7 @@ func (s *Stepper) putRealm(cmd *Command, body *PutRealm, batch *Batch) Result {
 		limits := body.Limits
 		s.record(cmd.At, cmd.Realm, Event{Limits: &limits, Seat: seat.Event{Kind: RealmPut}}, batch)
 		realm = s.State.realms[cmd.Realm]
+		s.Due(realm, cmd.At, cmd.At, batch) // who may sit now is promoted now, as far as one turn goes
 	}
 	res.Seq, res.At = realm.Seq, realm.At
 	return res

@@ -133,12 +133,13 @@ func (e *Engine) runDue() (wait time.Duration, ok bool) {
 		return time.Millisecond, true
 	}
 	for _, realm := range e.stepper.State.Realms() {
-		if next, due := realm.Seats.NextDue(); !due || next > now {
+		next, due := realm.Seats.NextDue()
+		if !due || next > now {
 			e.noteAlarmLocked(next, due)
 			continue
 		}
 		count, size := e.open.Count, len(e.open.Bytes)
-		e.stepper.Due(realm, now, &e.open.Batch)
+		e.stepper.Due(realm, e.dueAtLocked(next), now, &e.open.Batch)
 		e.decidedLocked(count, size)
 		e.noteAlarmLocked(realm.Seats.NextDue())
 	}

@@ -229,20 +229,22 @@ func (e *Engine) runDueLocked(realm *holdfast.Realm, now seat.Time) bool {
 		return true
 	}
 	for {
-		if next, ok := realm.Seats.NextDue(); !ok || next > now {
+		next, ok := realm.Seats.NextDue()
+		if !ok || next > now {
 			return true
 		}
 		if e.crowdedLocked() {
 			return false
 		}
 		count, size := e.open.Count, len(e.open.Bytes)
-		more := e.stepper.Due(realm, now, &e.open.Batch)
+		e.stepper.Due(realm, e.dueAtLocked(next), now, &e.open.Batch)
 		e.decidedLocked(count, size)
-		if !more {
-			return true
-		}
 	}
 }
+
+// dueAtLocked is the time at which due work runs: its own, so that a timer that comes late decides nothing, but never
+// before the end of the log.
+func (e *Engine) dueAtLocked(next seat.Time) seat.Time { return max(next, e.stepper.State.At()) }
 
 // decidedLocked takes note of the events that one turn put behind the first count events and size bytes of the open
 // batch. A turn's events never straddle batches: if they do not fit, they begin the next one.

@@ -214,3 +214,41 @@ func TestClockSetBack(t *testing.T) {
 		mustClose(t, e)
 	})
 }
+
+// TestLateTimerDecidesNothing: due work is decided as of its own time, however late the engine comes to it, here held up
+// by a full disk; but whoever is offered the seat then has the whole time to answer.
+func TestLateTimerDecidesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New()
+		var full atomic.Bool
+		log.Full = func() error {
+			if full.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		e := mustOpen(t, log, engine.DefaultConfig())
+		offered(t, e, "p", time.Second)
+		pool := offerPool("p", time.Second)
+		pool.Config.PromoteUntil = seat.TimeOf(time.Now().Add(time.Hour))
+		mustDo(t, e, pool)
+		deadline := standing(t, e, "p", "b").Deadline
+		full.Store(true)
+		time.Sleep(time.Until(deadline.Std()) + time.Second)
+		expectStatus(t, e, "p", "b", seat.Offered)
+		full.Store(false)
+		opened := seat.TimeOf(time.Now())
+		time.Sleep(time.Second / 2)
+		b, c := standing(t, e, "p", "b"), standing(t, e, "p", "c")
+		if b.Status != seat.Released || b.At != deadline {
+			t.Errorf("b's offer ended at %v, it stands as %+v", deadline.Std(), b)
+		}
+		if c.Status != seat.Offered || c.At != deadline || c.Deadline < opened.Add(time.Second) {
+			t.Errorf("c should be offered the seat as of %v, and have a second to answer from %v: %+v", deadline.Std(), opened.Std(), c)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

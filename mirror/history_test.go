@@ -200,7 +200,7 @@ func (w *world) do(realm string, body holdfast.Body) holdfast.Result {
 		w.tb.Fatal(err)
 	}
 	for _, r := range w.step.State.Realms() {
-		for w.step.Due(r, w.now, &w.batch) {
+		for w.step.Due(r, w.now, w.now, &w.batch) {
 		}
 	}
 	return w.step.Step(&holdfast.Command{Realm: realm, At: w.now, Body: body}, &w.batch)

@@ -1,6 +1,7 @@
 package seat_test
 
 import (
+	"reflect"
 	"sort"
 
 	"holdfast"
@@ -13,6 +14,7 @@ type oracle struct {
 	seq    uint64
 	now    seat.Time
 	limits seat.Limits
+	made   bool // the realm was put
 	pools  []*oraclePool
 	claims []*oracleClaim // in the order of their first event
 	events []seat.Event   // of this turn
@@ -299,7 +301,11 @@ func (o *oracle) start(until seat.Time) {
 func (o *oracle) step(body holdfast.Body) (res holdfast.Result) {
 	switch c := body.(type) {
 	case holdfast.PutRealm:
-		o.limits = c.Limits
+		if same := o.made && reflect.DeepEqual(o.limits, c.Limits); !same {
+			o.seq++
+			o.limits, o.made = c.Limits, true
+			o.due() // who may sit now is promoted by the same command
+		}
 	case seat.PutPool:
 		res.Result = o.putPool(c)
 		o.settle()

@@ -263,7 +263,7 @@ func (w *world) due() (any bool) {
 			return any
 		}
 		var batch holdfast.Batch
-		more := w.stepper.Due(w.stepper.State.Realm(realm), w.now, &batch)
+		more := w.stepper.Due(w.stepper.State.Realm(realm), w.now, w.now, &batch)
 		w.events("due: ", &batch)
 		if any = any || batch.Count > 0; !more {
 			return any

@@ -9,6 +9,7 @@ import (
 // Turn is one command's place in the order: its time, the log's head before it, and the events it makes.
 type Turn struct {
 	Now    Time
+	Clock  Time    // Now or later: from when the time to answer a seat offer runs
 	Seq    uint64  // the last event before this turn
 	Events []Event // made so far; the caller reuses the slice between turns
 	bytes  int     // their size on the log, no less
@@ -313,7 +314,7 @@ func (s *State) promote(t *Turn, p *pool) {
 	e := Event{Kind: SeatTaken, Pool: p.name, Person: s.people.at(who).name, Was: Waiting, Cause: ByPromotion,
 		Seat: p.seats.lowest(), Swap: s.swapName(n)}
 	if p.config.Promotion == Offer {
-		e.Kind, e.Deadline = SeatOffered, t.Now.Add(p.config.AnswerWithin)
+		e.Kind, e.Deadline = SeatOffered, max(t.Now, t.Clock).Add(p.config.AnswerWithin)
 		if until := p.config.promoteUntil(); until != 0 {
 			e.Deadline = min(e.Deadline, until)
 		}

@@ -31,7 +31,7 @@ import (
 const (
 	benchConns = 128
 	benchPools = 300
-	benchRound = 40_000 // requests of one side in one round
+	benchRound = 120_000 // requests of one side in one round
 )
 
 // side is one of the two servers.
@@ -195,7 +195,7 @@ func listenBare(b *testing.B) string {
 		w.Write(answer)
 	})
 	// The same limits as ours: what is measured is the handler, not that a server protects itself.
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
 		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 16 << 10}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

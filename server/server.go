@@ -60,14 +60,17 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 	s.mount()
 	s.http = &http.Server{
 		Handler:           s.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
+		ReadHeaderTimeout: readTimeout, // as ReadTimeout: two deadlines would cost each request one more call
+		ReadTimeout:       readTimeout,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return s, nil
 }
+
+// readTimeout is how long a request, head and body, may take to arrive.
+const readTimeout = 10 * time.Second
 
 // Handler is the whole API.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }

@@ -59,7 +59,7 @@ func (h *history) do(realm string, body holdfast.Body) {
 	if r := h.stepper.State.Realm(realm); r != nil {
 		for {
 			h.batch.Reset()
-			more := h.stepper.Due(r, h.now, &h.batch)
+			more := h.stepper.Due(r, h.now, h.now, &h.batch)
 			h.keep()
 			if !more {
 				break

@@ -41,7 +41,7 @@ func (w *world) do(realm string, body holdfast.Body) holdfast.Result {
 	}
 	for _, r := range w.stepper.State.Realms() {
 		for next, ok := r.Seats.NextDue(); ok && next <= w.now; next, ok = r.Seats.NextDue() {
-			w.stepper.Due(r, w.now, &w.batch)
+			w.stepper.Due(r, w.now, w.now, &w.batch)
 		}
 	}
 	return w.stepper.Step(&holdfast.Command{Realm: realm, At: w.now, Body: body}, &w.batch)
