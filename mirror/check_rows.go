@@ -185,8 +185,6 @@ type tableRows struct {
 	rows     []tableEvent
 }
 
-var errPage = errors.New("the page is full")
-
 func newRows(ctx context.Context, s store, sql string, from, to uint64) *tableRows {
 	return &tableRows{ctx: ctx, store: s, sql: sql, from: int64(from), to: int64(min(to, math.MaxInt64))}
 }
