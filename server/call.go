@@ -44,17 +44,24 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // maxKept bounds what a buffer may have grown to and still be kept.
 const maxKept = 64 << 10
 
-// write sends what fill appends.
+// bigAnswer is from where on an answer may not fit what the kernel takes at once: then its reader has FeedWrite to take
+// it, so that one who never reads does not keep a place among MaxInFlight.
+const bigAnswer = 32 << 10
+
+// write sends the JSON that fill appends, as one line: a shell's prompt after curl begins on the next.
 func (c *call) write(status int, media []string, fill func([]byte) []byte) int {
 	buf := buffers.Get().(*[]byte)
-	*buf = fill((*buf)[:0])
+	*buf = append(fill((*buf)[:0]), '\n')
 	h := c.w.Header()
 	h["Content-Type"] = media
 	if c.r.Method == http.MethodGet {
 		h["Cache-Control"] = noStore
 	}
+	if len(*buf) > bigAnswer {
+		c.pieceDeadline()
+	}
 	c.w.WriteHeader(status)
-	c.w.Write(*buf) // an error means that the caller is gone: nobody to tell
+	c.w.Write(*buf) // an error, here or of the deadline, means that the caller is gone: nobody to tell
 	if cap(*buf) <= maxKept {
 		buffers.Put(buf)
 	}

@@ -81,7 +81,7 @@ func TestGolden(t *testing.T) {
 		{"GET", "/readyz", "", 200, `{"status":"ready"}`},
 	} {
 		r := w.do(step.method, step.target, step.body)
-		if got := scrub(r.Body.String()); r.Code != step.status || got != step.want {
+		if got := scrub(r.Body.String()); r.Code != step.status || got != step.want+"\n" {
 			t.Errorf("step %d: %s %s %s\n got %d %s\nwant %d %s", i, step.method, step.target, step.body, r.Code, got, step.status, step.want)
 		}
 	}

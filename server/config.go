@@ -26,8 +26,8 @@ type Config struct {
 
 	// Heartbeat is how often a quiet feed of server-sent events says that it lives.
 	Heartbeat time.Duration
-	// FeedWrite is how long a reader of a feed or of an export may leave one piece unread; then it is cut, and resumes by
-	// its last number.
+	// FeedWrite is how long a reader may leave one piece of a feed or of an export unread, or a long answer; then it is
+	// cut. The reader of a feed resumes by its last number.
 	FeedWrite time.Duration
 
 	// Registerer takes the server's metrics, Gatherer is what /metrics shows. A new registry in DefaultConfig.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -281,6 +282,36 @@ func TestListen(t *testing.T) {
 			t.Errorf("%s was listened on", addr)
 		} else if strings.Contains(addr, "0.0.0.0") && !strings.Contains(err.Error(), "authentication") {
 			t.Errorf("%s: the error does not say why: %v", addr, err)
+		}
+	}
+}
+
+// timed notes the deadline that an answer is written under.
+type timed struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (d *timed) SetWriteDeadline(t time.Time) error {
+	d.until = t
+	return nil
+}
+
+// TestLongAnswersAreNotWaitedFor: whoever does not take a long answer keeps no place; a short one goes out whole.
+func TestLongAnswersAreNotWaitedFor(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, c := range []struct {
+		path string
+		long bool
+	}{{"/openapi.json", true}, {"/healthz", false}} {
+		began := time.Now()
+		d := &timed{ResponseRecorder: httptest.NewRecorder()}
+		w.server.Handler().ServeHTTP(d, httptest.NewRequest("GET", "http://localhost"+c.path, nil))
+		if long := d.Body.Len() > 32<<10; d.Code != 200 || long != c.long {
+			t.Fatalf("%s: %d, %d bytes", c.path, d.Code, d.Body.Len())
+		}
+		if wait := d.until.Sub(began); c.long != (wait >= 10*time.Second && wait < time.Minute) {
+			t.Errorf("%s has the deadline %v, from %v", c.path, d.until, began)
 		}
 	}
 }

@@ -102,6 +102,9 @@ func (w *world) do(method, target, body string, header ...string) reply {
 			w.t.Fatalf("%s %s: %v: %s", method, target, err, rec.Body)
 		}
 	}
+	if r.body != nil && !strings.HasSuffix(rec.Body.String(), "}\n") {
+		w.t.Errorf("%s %s: the answer does not end its line: %q", method, target, rec.Body)
+	}
 	if err := w.doc.check(req.Pattern, rec, r.body); err != nil {
 		w.t.Errorf("%s %s: %d %s\n%v", method, target, rec.Code, rec.Body, err)
 	}
