@@ -2,11 +2,12 @@ package seat
 
 import "fmt"
 
-// Invariants that can be seen in one state. Those that need the history are in Checker.
+// Invariants that can be seen in one state. Those that need the history are not checked here but in internal/sim, which
+// follows a log with a model of its own.
 
 // Check runs every invariant of the state. It costs a look at everything: for tests, verification and the simulator.
 func (s *State) Check() error {
-	for _, check := range []func() error{s.CheckS1, s.CheckS2, s.CheckS4, s.checkLines} {
+	for _, check := range []func() error{s.CheckS1, s.CheckS2, s.CheckS4, s.CheckS5} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -95,10 +96,16 @@ func (s *State) CheckS4() error {
 	return nil
 }
 
-// checkLines: positions run from 1 without a gap, each eligibility is what the limits and groups say, and wherever
-// promotion is possible the pool is marked for it.
-func (s *State) checkLines() error {
+// CheckS5: positions run from 1 without a gap, each eligibility is what the limits and groups say, and wherever promotion
+// is possible for ever the pool is marked for it. (One that promote_until ended is not marked, and a state has no clock.)
+func (s *State) CheckS5() error {
+	marked := 0
 	for _, p := range s.poolList {
+		if p.marked {
+			marked++
+		} else if p.free() > 0 && p.line.eligible() > 0 && p.config.promoteUntil() == 0 {
+			return fmt.Errorf("S5: pool %q has %d free seats and %d eligible, and is not marked for promotion", p.name, p.free(), p.line.eligible())
+		}
 		position, eligible := uint32(0), uint32(0)
 		for _, at := range p.line.places {
 			if at.claim == 0 {
@@ -120,6 +127,9 @@ func (s *State) checkLines() error {
 		if position != p.line.waiting() || eligible != p.line.eligible() {
 			return fmt.Errorf("S5: the line of %q counts %d and %d eligible, there are %d and %d", p.name, p.line.waiting(), p.line.eligible(), position, eligible)
 		}
+	}
+	if marked != len(s.unsettled) {
+		return fmt.Errorf("S5: %d pools are marked for promotion, %d are in the heap", marked, len(s.unsettled))
 	}
 	return nil
 }
