@@ -283,3 +283,21 @@ func (f lazyFile) Sync() error {
 	}
 	return f.File.Sync()
 }
+
+// TestNoRoomToStart: an Open that finds the disk full leaves nothing behind that
+// fills it further, and works once there is room.
+func TestNoRoomToStart(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewMem()
+	fs := vfs.NewFault(mem, nil)
+	fs.Set(vfs.Plan{At: 2, Forever: true, Err: syscall.ENOSPC, Only: func(op vfs.Op) bool { return op.Kind == vfs.OpWrite }})
+	if _, err := Open(fs, "log", small()); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	left, err := list(mem, "log")
+	if err != nil || len(left.temps)+len(left.segments) > 0 {
+		t.Fatalf("%+v stayed, %v", left, err)
+	}
+	fs.Set(vfs.Plan{})
+	must(t, mustOpen(t, fs, small()).Close())
+}

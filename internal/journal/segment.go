@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,6 +117,8 @@ func (c *catalog) extent(index uint64) (extent, error) {
 // plant makes a segment file under a temporary name, durable before it gets its
 // own: the header, then the frames of old (nil for none), then zeros. It takes
 // the place of a segment with that index. The file comes back open for writing.
+// After an error there is no temporary file: on a full disk it would hold the
+// room that others need.
 func plant(fsys vfs.FS, dir string, head segmentHeader, old *walker) (f vfs.File, err error) {
 	path := segmentPath(dir, head.index)
 	if f, err = fsys.Create(path + tempSuffix); err != nil {
@@ -125,6 +128,9 @@ func plant(fsys vfs.FS, dir string, head segmentHeader, old *walker) (f vfs.File
 		if err != nil {
 			err = errors.Join(err, f.Close())
 			f = nil
+			if gone := fsys.Remove(path + tempSuffix); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
 		}
 	}()
 	if _, err = f.WriteAt(head.encode(), 0); err != nil {
