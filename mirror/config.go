@@ -74,6 +74,12 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// Valid says what is wrong with the configuration, its URL included. It does not connect.
+func (c *Config) Valid() error {
+	_, err := c.newStore()
+	return err
+}
+
 // newStore picks the database of the URL. It does not connect.
 func (c *Config) newStore() (store, error) {
 	if err := c.validate(); err != nil {

@@ -21,12 +21,15 @@ func (r mirrorRecorder) Status() (state string, lag time.Duration, err error) {
 	return string(st.State), st.Lag, st.Err
 }
 
-// rightDatabase refuses, before anything on the disk is touched, a database that cannot be this log's: it was filled from
-// another one, or it has more than the log has. One that cannot be reached is no reason not to start.
+// rightDatabase refuses, before anything on the disk is touched, a URL that is none, and a database that cannot be this
+// log's: it was filled from another one, or it has more than the log has. One that cannot be reached is no reason not to start.
 func (s *service) rightDatabase(ctx context.Context) error {
 	cfg := mirror.DefaultConfig()
 	if cfg.URL = databaseOf(s.cfg.Data, s.cfg.Database); cfg.URL == "" {
 		return nil
+	}
+	if err := cfg.Valid(); err != nil {
+		return advise(err, "holdfast serve --database sqlite:holdfast.db")
 	}
 	cfg.Timeout = firstLook
 	// First the cursor, then the log's end, which is never behind it: so a server that writes meanwhile cannot mislead.
@@ -64,7 +67,7 @@ func (s *service) openMirror(ctx context.Context) (err error) {
 	cfg.URL, cfg.Logger, cfg.Registerer = url, s.cfg.Logger, s.registry
 	m, err := mirror.Open(cfg)
 	if err != nil {
-		return advise(err, "holdfast serve --database sqlite:holdfast.db")
+		return err
 	}
 	s.mirror, s.mirroring = m, make(chan struct{})
 	go func() {

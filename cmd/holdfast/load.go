@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/load"
+	"holdfast/seat"
 )
 
 func newLoad() *cobra.Command {
@@ -31,6 +33,9 @@ seat. A column status may be there and must say seated.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cfg.Pools == "" {
 				return &usageError{errors.New("--pools is missing")}
+			}
+			if err := seat.ValidID("realm", args[0]); err != nil {
+				return &usageError{err}
 			}
 			cfg.Realm = args[0]
 			summary, err := load.Run(cmd.Context(), cfg)
@@ -55,6 +60,10 @@ func adviseLoad(err error, cfg *load.Config) error {
 	switch {
 	case errors.As(err, new(*load.Problem)):
 		return advise(err, "mend the file and run the same command again; nothing was sent")
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return advise(err, "name files that can be read: --pools, --claims; nothing was sent")
+	case errors.Is(err, load.ErrTarget):
+		return advise(err, "name where the server listens: --target http://127.0.0.1:7700; nothing was sent")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return advise(err, "holdfast serve (or name where it listens: --target)")
 	}

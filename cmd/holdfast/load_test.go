@@ -61,8 +61,8 @@ func TestLoadWithoutServer(t *testing.T) {
 		want string
 	}{
 		{[]string{"--pools", pools, "--target", "http://" + closed.Addr().String()}, exitFailure, "next: holdfast serve"},
-		{[]string{"--pools", pools, "--target", "nowhere"}, exitFailure, "is not a URL"},
-		{[]string{"--pools", pools + ".missing"}, exitFailure, "no such file"},
+		{[]string{"--pools", pools, "--target", "nowhere"}, exitFailure, "next: name where the server listens"},
+		{[]string{"--pools", pools + ".missing"}, exitFailure, "next: name files that can be read"},
 		{nil, exitUsage, "--pools is missing"},
 	} {
 		_, stderr, code := cli(t, append([]string{"load", "spring"}, row.args...)...)
@@ -71,4 +71,9 @@ func TestLoadWithoutServer(t *testing.T) {
 		}
 		expect(t, "the message", stderr, row.want)
 	}
+	_, stderr, code := cli(t, "load", "spring term", "--pools", pools)
+	if code != exitUsage {
+		t.Errorf("a bad realm: exit code %d", code)
+	}
+	expect(t, "the message", stderr, "realm:", "next: holdfast load --help")
 }

@@ -33,10 +33,13 @@ const (
 // confirm makes the server wait for the confirmation: an answer that carries no number is none.
 const confirm = "?wait=confirmed&timeout=30s"
 
+// ErrTarget: Config.Target is not the address of a server.
+var ErrTarget = errors.New("the target is not a URL")
+
 func newCaller(cfg *Config) (*caller, error) {
 	u, err := url.Parse(cfg.Target)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("target %q is not a URL such as http://127.0.0.1:7700", cfg.Target)
+		return nil, fmt.Errorf("%w: %q; it is one such as http://127.0.0.1:7700", ErrTarget, cfg.Target)
 	}
 	base := strings.TrimSuffix(u.String(), "/")
 	transport := http.DefaultTransport.(*http.Transport).Clone()
