@@ -41,7 +41,7 @@ type Config struct {
 	Terminal bool      // Stderr is a terminal: show a progress bar
 }
 
-// DefaultConfig is the rush of the issue: 40,000 students, 300 courses of 30 seats, baskets of 5 wishes.
+// DefaultConfig is the rush that is played when nothing else is said: 40,000 students, 300 courses of 30 seats, baskets of 5 wishes.
 func DefaultConfig() Config {
 	return Config{
 		Students: 40_000, Pools: 300, Seats: 30, Choices: 5, Refresh: 0.3, Leave: 0.05, Skew: 1, Seed: 1,

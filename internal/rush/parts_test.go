@@ -245,3 +245,22 @@ func TestWordsAndNumbers(t *testing.T) {
 		t.Errorf("a problem's status: %v, %s", err, status.Status)
 	}
 }
+
+// TestNextCommand: the table ends with something that this rush did not show.
+func TestNextCommand(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]Summary{
+		"--answers":         {Server: "child", Violations: 1},
+		"--kill 3":          {Server: "child"},
+		"--report":          {Server: "child", Kills: 3},
+		"--data ./":         {Server: "child", Kills: 3, cfg: &Config{Report: "r.html"}},
+		"holdfast verify d": {Server: "child", cfg: &Config{Data: "d"}},
+	} {
+		if s.cfg == nil {
+			s.cfg = &Config{}
+		}
+		if got := s.next(); !strings.Contains(got, want) {
+			t.Errorf("%q does not say %s", got, want)
+		}
+	}
+}

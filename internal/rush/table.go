@@ -149,6 +149,8 @@ func (s *Summary) next() string {
 	switch {
 	case s.Violations > 0:
 		return "Please report this, with the seed, and keep the data: holdfast rush --data DIR --answers answers.ndjson"
+	case s.cfg.Data != "" && s.cfg.Database == "":
+		return "Next, check the data once more, by itself: holdfast verify " + s.cfg.Data
 	case s.Server != "child":
 		return "Next, with a crash in the middle: holdfast rush --kill 3"
 	case s.Kills == 0:

@@ -155,12 +155,11 @@ func (p places) seq(at uint64) uint64 {
 // verifier is one comparison of answers with a log.
 type verifier struct {
 	verdict
-	answers    []answer // by as_of; those before next are compared
-	next       int
-	places     places
-	duplicates uint64   // late ones, looked at
-	starts     []uint64 // where each run of the child began; nil: it is not ours, so nobody knows its runs
-	check      *sim.Checker
+	answers []answer // by as_of; those before next are compared
+	next    int
+	places  places
+	starts  []uint64 // where each run of the child began; nil: it is not ours, so nobody knows its runs
+	check   *sim.Checker
 }
 
 // verify compares every answer with the log, by the named invariants. The answers are sorted by as_of.
@@ -197,9 +196,6 @@ func verify(c *crowd, ours bool, answers []answer, log source) (*verdict, *ledge
 	report := v.check.Finish()
 	v.compared += report.Compared
 	v.checks = report.Checks
-	if v.duplicates > 0 {
-		v.checks["S9"] += v.duplicates
-	}
 	v.erased += report.Erased
 	for _, found := range report.Violations {
 		found.Seq = v.places.seq(found.Seq)
@@ -236,16 +232,8 @@ func (v *verifier) tell(seq uint64) {
 		binding.Seq = v.places.of(a.Seq)
 		v.check.Answer(&binding)
 		if a.errand == errandLate && stands(a.Durability) {
-			v.late(a)
+			v.check.Late(&binding)
 		}
-	}
-}
-
-// late is S9 as the student sees it: a first claim that arrives once more after the release is refused.
-func (v *verifier) late(a *answer) {
-	v.duplicates++
-	if a.Status != "refused" {
-		v.violate("S9", a.AsOf, "%s had left %s; the first claim arrived once more, late, and was answered %s", a.Person, a.Pool, a.Status)
 	}
 }
 

@@ -51,6 +51,15 @@ func (c *Checker) Answer(a *Answer) {
 	c.look("J1", a.AsOf, problem == "", "%s in pool %s heard %s (%s): %s", a.Person, a.Pool, a.Status, a.Durability, problem)
 }
 
+// Late takes the answer to a command that arrived once more, late, after its person had acted again, and with the
+// precondition that it was sent with at first. S9: it undoes nothing, so it is refused. Busy and unknown promise nothing.
+func (c *Checker) Late(a *Answer) {
+	if a.Durability == "" {
+		return
+	}
+	c.look("S9", a.AsOf, a.Status == "refused", "%s asked for pool %s once more, late, and heard %s", a.Person, a.Pool, a.Status)
+}
+
 // erased: the server started again after this answer was given and before its place in the log that there is now.
 func (c *Checker) erased(a *Answer) bool {
 	if a.AsOf > c.state.Seq() {

@@ -52,6 +52,17 @@ func (c *Checker) Finish() Report {
 	return c.report
 }
 
+// Recovered compares a state that came about in another way (a snapshot, what a server starts with) with the fold of the
+// log. Call it when the checker has taken exactly the events up to seq, or all that there are. J2: the log reaches as far.
+// J3: the same events give the same state, by its hash.
+func (c *Checker) Recovered(name string, seq uint64, hash [32]byte) {
+	reached := c.state.Seq() == seq
+	c.look("J2", seq, reached, "%s is of event %d; the log gives a state up to %d", name, seq, c.state.Seq())
+	if reached {
+		c.look("J3", seq, c.state.Hash() == hash, "%s differs from the replay of the log", name)
+	}
+}
+
 // look counts one check and notes a violation when it is not ok.
 func (c *Checker) look(name string, seq uint64, ok bool, format string, args ...any) {
 	c.report.Checks[name]++

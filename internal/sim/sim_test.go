@@ -322,3 +322,41 @@ func TestErasedIsNoViolation(t *testing.T) {
 		}
 	}
 }
+
+// TestRecovered: a state of the same events is the fold of the log; one that lacks an event, or that the log does not
+// reach, is not.
+func TestRecovered(t *testing.T) {
+	t.Parallel()
+	h := newHistory(4).run(400)
+	c, other := NewChecker(holdfast.NewState()), holdfast.NewState()
+	for i := range h.events {
+		c.Event(&h.events[i])
+		if err := other.Apply(&h.events[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Recovered("the same", other.Seq(), other.Hash())
+	if got := c.Finish(); got.Found != 0 || got.Checks["J2"] != 1 || got.Checks["J3"] != 1 {
+		t.Errorf("%v %v", got.Violations, got.Checks)
+	}
+	c.Recovered("another", other.Seq(), holdfast.NewState().Hash())
+	c.Recovered("one too far", other.Seq()+1, other.Hash())
+	if got := c.Finish().Violations; len(got) != 2 || got[0].Name != "J3" || got[1].Name != "J2" {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestLate: a late duplicate is refused, or promises nothing.
+func TestLate(t *testing.T) {
+	t.Parallel()
+	c := NewChecker(holdfast.NewState())
+	c.Late(&Answer{Status: "refused", Code: "precondition", Durability: "confirmed"})
+	c.Late(&Answer{Status: "busy"})
+	if got := c.Finish(); got.Found != 0 || got.Checks["S9"] != 1 {
+		t.Errorf("%v %v", got.Violations, got.Checks)
+	}
+	c.Late(&Answer{Status: "seated", Durability: "confirmed"})
+	if got := c.Finish().Violations; len(got) != 1 || got[0].Name != "S9" {
+		t.Errorf("%v", got)
+	}
+}
