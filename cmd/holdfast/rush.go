@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -40,7 +42,7 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 			if errors.Is(err, rush.ErrViolations) {
 				return errToldAlready // the table lists them
 			}
-			return err
+			return adviseRush(err, &cfg)
 		},
 	}
 	f := cmd.Flags()
@@ -65,4 +67,16 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 	f.StringVar(&cfg.Report, "report", "", "`FILE.html` for one self-contained page with curves")
 	f.BoolVar(&cfg.JSON, "json", false, "the table as one JSON object")
 	return cmd
+}
+
+func adviseRush(err error, cfg *rush.Config) error {
+	switch {
+	case errors.Is(err, rush.ErrNotEmpty):
+		return advise(err, "holdfast verify %s (to look at what is there), or begin in another directory: holdfast rush --data OTHER", cfg.Data)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return advise(err, "name files that can be read, in directories that are there")
+	case cfg.Target != "" && errors.Is(err, syscall.ECONNREFUSED):
+		return advise(err, "holdfast serve (or name where it listens: --target)")
+	}
+	return err
 }

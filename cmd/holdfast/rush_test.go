@@ -130,12 +130,22 @@ func testRushAgainstARunningServer(t *testing.T, program string) {
 
 func TestRushNamesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"rush", "--kill", "1", "--target", "http://127.0.0.1:1"}, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "--kill") {
-		t.Errorf("exit %d: %s", code, stderr.Bytes())
-	}
-	stderr.Reset()
-	if code := run(t.Context(), []string{"rush", "--courses", "none.csv", "--wishes", "none.csv"}, &stdout, &stderr); code != exitFailure || !strings.Contains(stderr.String(), "none.csv") {
-		t.Errorf("exit %d: %s", code, stderr.Bytes())
+	full := filepath.Dir(write(t, "something", ""))
+	for _, row := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"--kill", "1", "--target", "http://127.0.0.1:1"}, exitUsage, []string{"--kill", "next: holdfast rush --help"}},
+		{[]string{"--students", "2000000"}, exitUsage, []string{"--students must be 4 to 1000000"}},
+		{[]string{"--courses", "none.csv", "--wishes", "none.csv"}, exitFailure, []string{"none.csv", "next: name files"}},
+		{[]string{"--target", "http://127.0.0.1:1"}, exitFailure, []string{"refused", "next: holdfast serve"}},
+		{[]string{"--data", full}, exitFailure, []string{"not empty", "next: holdfast verify " + full}},
+	} {
+		_, stderr, code := cli(t, append([]string{"rush"}, row.args...)...)
+		if code != row.code {
+			t.Errorf("%q: exit code %d, want %d", row.args, code, row.code)
+		}
+		expect(t, "the message", stderr, row.want...)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
 
 	"holdfast/seat"
 )
@@ -55,7 +56,8 @@ func (c *Config) Validate() error {
 		if v >= low && v <= high {
 			return nil
 		}
-		return fmt.Errorf("--%s must be %v to %v", flag, low, high)
+		plain := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+		return fmt.Errorf("--%s must be %s to %s", flag, plain(low), plain(high))
 	}
 	if err := errors.Join(
 		between("students", float64(c.Students), 4, 1_000_000),

@@ -18,6 +18,9 @@ import (
 // ErrViolations says that something a student was told is not true. The Summary has the list.
 var ErrViolations = errors.New("the rush found violations")
 
+// ErrNotEmpty: there is something in Config.Data.
+var ErrNotEmpty = errors.New("--data: the directory is not empty")
+
 // Run plays the rush, compares everything, writes the table to cfg.Stdout and the files that were asked for. Whatever
 // happens, the child is stopped when it returns, and a temporary directory is gone. The Summary is there with ErrViolations
 // too; with any other error it is nil.
@@ -106,7 +109,7 @@ func (p *play) makeDir() (err error) {
 	}
 	entries, err := os.ReadDir(p.dir)
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("--data: %s is not empty; a rush begins on an empty directory", p.dir)
+		err = fmt.Errorf("%w: %s; a rush begins on an empty one", ErrNotEmpty, p.dir)
 	}
 	return err
 }
