@@ -1,6 +1,10 @@
 package mirror
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,4 +87,40 @@ func TestWaitEndsARest(t *testing.T) {
 			t.Errorf("it rested for %v though somebody waits", rested)
 		}
 	})
+}
+
+// TestOneOutageIsToldOnce: a database that lets itself be opened and takes nothing (its disk is full) is one outage, however
+// often it is tried, and its error stands in Status meanwhile.
+func TestOneOutageIsToldOnce(t *testing.T) {
+	t.Parallel()
+	db := newSQLiteDB(t)
+	log := history(t, 7, 50)
+	var told bytes.Buffer
+	db.cfg.Logger = slog.New(slog.NewTextHandler(&told, nil))
+	db.cfg.RetryMost = time.Millisecond
+	full, tried := errors.New("the disk is full"), 0
+	var m *Mirror
+	db.cfg.hook = func(step string) error {
+		if step != "begin" {
+			return nil
+		}
+		if tried++; tried > 1 && !errors.Is(m.Status().Err, full) {
+			t.Errorf("try %d: the status has the error %v", tried, m.Status().Err)
+		}
+		if tried > 5 {
+			return nil
+		}
+		return full
+	}
+	m, err := Open(db.cfg)
+	check(t, err)
+	check(t, m.Run(within(t), log))
+	if err := m.Status().Err; err != nil {
+		t.Errorf("all is recorded, and the status has the error %v", err)
+	}
+	for line, want := range map[string]int{"mirror: connected": 2, "mirror: nothing can be recorded": 1} {
+		if got := strings.Count(told.String(), line); got != want {
+			t.Errorf("%q is said %d times, want %d:\n%s", line, got, want, told.String())
+		}
+	}
 }

@@ -28,7 +28,7 @@ type Status struct {
 	Seq       uint64        // the last event that is recorded
 	LagEvents uint64        // durable events that are not recorded
 	Lag       time.Duration // the age of the oldest of them; while it is not known, since when nothing was recorded
-	Err       error         // Connecting: why not connected, nil before the first try. Halted: an ErrHalted
+	Err       error         // Connecting: why not connected, nil before the first try. Halted: an ErrHalted. Else: why nothing was recorded when it was last tried
 }
 
 // Recorded is the last sequence that is committed in the database, as far as this mirror knows; 0 before it connected.
@@ -117,15 +117,24 @@ func (m *Mirror) change(f func(*progress)) (before progress) {
 	return before
 }
 
+// connected ends an outage where all is recorded. Else only the next record does: a database that lets itself be
+// opened may still be full.
 func (m *Mirror) connected(cursor engine.Position) {
+	all := m.log.Durable().Seq <= cursor.Seq
 	before := m.change(func(p *progress) {
-		*p = progress{connected: true, recorded: cursor, since: time.Now()}
+		lasting := p.err
+		if all {
+			lasting = nil
+		}
+		*p = progress{connected: true, recorded: cursor, since: time.Now(), err: lasting}
 	})
 	if cursor.Seq < before.recorded.Seq {
 		m.cfg.Logger.Warn("mirror: the database went back; the mirror records again what is missing",
 			"was", before.recorded.Seq, "now", cursor.Seq)
 	}
-	m.cfg.Logger.Info("mirror: connected", "recorded", cursor.Seq)
+	if before.err == nil || all {
+		m.cfg.Logger.Info("mirror: connected", "recorded", cursor.Seq)
+	}
 }
 
 // disconnected logs only the first of the failures that follow each other.
@@ -137,7 +146,7 @@ func (m *Mirror) disconnected(err error) {
 		}
 		p.connected, p.oldest, p.err = false, time.Time{}, err
 	})
-	if before.connected || before.err == nil {
+	if before.err == nil {
 		m.cfg.Logger.Warn("mirror: nothing can be recorded; trying again until it can", "err", err)
 	}
 }
@@ -157,7 +166,10 @@ func (m *Mirror) writing(b *batch) {
 
 func (m *Mirror) recorded(to engine.Position) {
 	now := time.Now()
-	m.change(func(p *progress) { p.recorded, p.oldest, p.since = to, time.Time{}, now })
+	before := m.change(func(p *progress) { p.recorded, p.oldest, p.since, p.err = to, time.Time{}, now, nil })
+	if before.err != nil {
+		m.cfg.Logger.Info("mirror: connected", "recorded", to.Seq)
+	}
 	if m.cfg.OnRecorded != nil {
 		m.cfg.OnRecorded(to.Seq, now)
 	}
