@@ -46,7 +46,7 @@ type store interface {
 	begin(ctx context.Context) (tx, error)
 	// query gives each row, as of one instant if inside readOnly. Times are read as RFC 3339 text with stamp.
 	query(ctx context.Context, sql string, args []any, each func(scan func(dest ...any) error) error) error
-	// stamp is the SQL expression of a column of time as text, and null as ”.
+	// stamp is the SQL expression of a column of time as text, and null as the empty text.
 	stamp(column string) string
 	// table is a table's name in SQL.
 	table(name string) string
