@@ -8,7 +8,7 @@ import (
 	"holdfast/seat"
 )
 
-// oracle is DESIGN section 5 once more, slow and obvious: plain slices, everything counted by looking at everything.
+// oracle is the rules of a pool once more, slow and obvious: plain slices, everything counted by looking at everything.
 // It shares the types of package seat and nothing else. What it says must be what the fast one says, always.
 type oracle struct {
 	seq    uint64
