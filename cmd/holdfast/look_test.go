@@ -385,19 +385,18 @@ func TestLookBesideAServerThatWrites(t *testing.T) {
 	dir := t.TempDir()
 	c := startServer(t, dir)
 	fill(c, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	var crowd sync.WaitGroup
-	for k := range 2 {
-		crowd.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				c.must("PUT", fmt.Sprintf("/v1/realms/spring/pools/c1/claims/w%d.%d", k, i), "")
-			}
-		})
-	}
-	defer crowd.Wait()
-	defer cancel()
 	seen := map[uint64]bool{}
-	for range 3 {
+	for round := range 3 {
+		// A crowd for each round: one without end would make each look longer than the one before.
+		ctx, cancel := context.WithCancel(t.Context())
+		var crowd sync.WaitGroup
+		for k := range 2 {
+			crowd.Go(func() {
+				for i := 0; i < 1000 && ctx.Err() == nil; i++ {
+					c.must("PUT", fmt.Sprintf("/v1/realms/spring/pools/c1/claims/w%d.%d.%d", round, k, i), "")
+				}
+			})
+		}
 		out, stderr, code := cli(t, "verify", "--json", dir)
 		var report verifyReport
 		if err := json.Unmarshal([]byte(out), &report); err != nil || code != 0 {
@@ -410,6 +409,8 @@ func TestLookBesideAServerThatWrites(t *testing.T) {
 		if _, stderr, code = cli(t, "serve", "--data", dir, "--listen", "127.0.0.1:0"); code != exitFailure || !strings.Contains(stderr, "next: stop the holdfast") {
 			t.Errorf("a second server: exit code %d: %s", code, stderr)
 		}
+		cancel()
+		crowd.Wait()
 	}
 	if len(seen) < 2 {
 		t.Errorf("the server did not write meanwhile: %v", seen)
