@@ -11,11 +11,13 @@ type refs struct {
 	pool   *pool
 	person uint32
 	claim  uint32
+	hash   uint64 // of the person's name
 }
 
 // resolve looks the names up.
 func (s *State) resolve(poolName, personName string) refs {
-	r := refs{pool: s.pools[poolName], person: s.people.find(personName)}
+	r := refs{pool: s.pools[poolName]}
+	r.person, r.hash = s.people.find(personName)
 	if r.pool != nil && r.person != 0 {
 		r.claim = s.claimOf(r.pool.number, r.person)
 	}
@@ -62,7 +64,7 @@ func (s *State) apply(now stamp, e *Event, r refs) (refs, error) {
 // firstClaim makes the claim record, and the person if need be.
 func (s *State) firstClaim(e *Event, r refs) refs {
 	if r.person == 0 {
-		r.person = s.people.add(e.Person)
+		r.person = s.people.add(e.Person, r.hash)
 	}
 	who := s.people.at(r.person)
 	r.claim = s.claims.add(claim{pool: r.pool.number, person: r.person, nextOfPerson: who.claims})

@@ -67,7 +67,8 @@ func (s *State) seatedAt(r refs) bool { return r.claim != 0 && s.claims.at(r.cla
 // checkAll decides an all-or-nothing basket without changing anything: each item for itself, then their order and the
 // groups, then the limit of seats. Seats that the basket itself gives up are not taken by its other items.
 func (s *State) checkAll(now Time, c *Basket, items []Result) (order []int, ok bool) {
-	person, taken, ok := s.people.find(c.Person), 0, true
+	person, _ := s.people.find(c.Person)
+	taken, ok := 0, true
 	after := int(s.seatsOf(person))
 	for i, it := range c.Items {
 		r, old := s.resolve(it.Pool, c.Person), refs{}

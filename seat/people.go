@@ -24,15 +24,16 @@ type person struct {
 
 const nameBlock = 64 << 10
 
-// find gives the person of a name; 0 = nobody.
-func (p *people) find(name string) uint32 {
-	return p.numbers.find(maphash.String(p.seed, name), func(n uint32) bool { return p.at(n).name == name })
+// find gives the person of a name; 0 = nobody. The hash is for add.
+func (p *people) find(name string) (n uint32, hash uint64) {
+	hash = maphash.String(p.seed, name)
+	return p.numbers.find(hash, func(n uint32) bool { return p.at(n).name == name }), hash
 }
 
 func (p *people) at(n uint32) *person { return p.list.at(n) }
 
-// add gives a new person a number. It copies the name.
-func (p *people) add(name string) uint32 {
+// add gives a new person, whom find did not find, a number. It copies the name.
+func (p *people) add(name string, hash uint64) uint32 {
 	if p.names.Cap()-p.names.Len() < len(name) {
 		p.names = strings.Builder{}
 		p.names.Grow(max(len(name), min(nameBlock, 1<<10+16*int(p.list.count)))) // small realms stay small
@@ -41,7 +42,7 @@ func (p *people) add(name string) uint32 {
 	p.names.WriteString(name)
 	name = p.names.String()[start:]
 	n := p.list.add(person{name: name})
-	p.numbers.add(maphash.String(p.seed, name), n)
+	p.numbers.add(hash, n)
 	return n
 }
 

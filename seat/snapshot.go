@@ -86,13 +86,14 @@ func ReadSnapshot(r *bufio.Reader) (*State, error) {
 	}
 	for range in.count(1<<32 - 1) {
 		name := in.id()
-		if in.err == nil && s.people.find(name) != 0 {
+		known, hash := s.people.find(name)
+		if in.err == nil && known != 0 {
 			in.fail()
 		}
 		if in.err != nil {
 			return nil, in.err
 		}
-		s.people.add(name)
+		s.people.add(name, hash)
 	}
 	for range in.count(1<<32 - 1) {
 		if s.readClaim(in); in.err != nil {

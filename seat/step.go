@@ -275,7 +275,7 @@ func (s *State) Due(t *Turn) bool {
 			break
 		}
 		c := s.claims.at(end.claim)
-		r := refs{s.poolAt(c.pool), c.person, end.claim}
+		r := refs{pool: s.poolAt(c.pool), person: c.person, claim: end.claim}
 		s.emitFreed(t, Event{Person: s.people.at(c.person).name, Was: Offered, Cause: ByExpiry}, r)
 		s.settle(t)
 	}
@@ -319,5 +319,5 @@ func (s *State) promote(t *Turn, p *pool) {
 			e.Deadline = min(e.Deadline, until)
 		}
 	}
-	s.emit(t, &e, refs{p, who, n})
+	s.emit(t, &e, refs{pool: p, person: who, claim: n})
 }

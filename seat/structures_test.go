@@ -193,13 +193,16 @@ func TestPeopleKeepTheirNames(t *testing.T) {
 		for at, n := len(name)-1, i; at > 6; at, n = at-1, n/10 {
 			name[at] = byte('0' + n%10)
 		}
-		if got := s.people.add(string(name)); s.people.find(string(name)) != got || got != uint32(i)+1 {
-			t.Fatalf("%s is number %d", name, got)
+		_, hash := s.people.find(string(name))
+		got := s.people.add(string(name), hash)
+		if found, _ := s.people.find(string(name)); found != got || got != uint32(i)+1 {
+			t.Fatalf("%s is number %d, found as %d", name, got, found)
 		}
 	}
 	for n := uint32(1); n <= s.people.list.count; n++ {
-		if who := s.people.at(n).name; s.people.find(who) != n || len(who) != len(name) {
-			t.Fatalf("number %d is %q", n, who)
+		who := s.people.at(n).name
+		if found, _ := s.people.find(who); found != n || len(who) != len(name) {
+			t.Fatalf("number %d is %q, found as %d", n, who, found)
 		}
 	}
 }

@@ -42,7 +42,11 @@ func (t *table) add(hash uint64, number uint32) {
 	s := t.shard(hash)
 	if 4*(s.used+1) > 3*len(s.slots) {
 		old := s.slots
-		s.slots = make([]slot, max(8, 2*len(old)))
+		factor := 4 // of a small shard: to move what is in it costs more than the room
+		if len(old) >= 4096 {
+			factor = 2
+		}
+		s.slots = make([]slot, max(8, factor*len(old)))
 		for _, at := range old {
 			if at.number != 0 {
 				s.put(at)

@@ -81,7 +81,7 @@ func (s *State) Roster(name string, cursor uint32, want func(Status) bool, most 
 	for seen := 0; n != 0 && len(rows) < most && seen < maxScan; seen++ {
 		c := s.claims.at(n)
 		if want(c.status) {
-			rows = append(rows, Row{s.people.at(c.person).name, s.standing(refs{p, c.person, n})})
+			rows = append(rows, Row{s.people.at(c.person).name, s.standing(refs{pool: p, person: c.person, claim: n})})
 		}
 		n = c.nextOfPool
 	}
@@ -90,7 +90,7 @@ func (s *State) Roster(name string, cursor uint32, want func(Status) bool, most 
 
 // Person shows all standings of a person, released ones too, the newest first; cursor and next as in Roster.
 func (s *State) Person(name string, cursor uint32, most int) (rows []Standing, next uint32) {
-	who := s.people.find(name)
+	who, _ := s.people.find(name)
 	if who == 0 {
 		return nil, 0
 	}
@@ -103,7 +103,7 @@ func (s *State) Person(name string, cursor uint32, most int) (rows []Standing, n
 	}
 	for n != 0 && len(rows) < most {
 		c := s.claims.at(n)
-		rows = append(rows, s.standing(refs{s.poolAt(c.pool), who, n}))
+		rows = append(rows, s.standing(refs{pool: s.poolAt(c.pool), person: who, claim: n}))
 		n = c.nextOfPerson
 	}
 	return rows, n

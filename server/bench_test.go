@@ -188,7 +188,7 @@ func skipAnswer(r *bufio.Reader, late *atomic.Int64) error {
 
 // listenBare serves the floor: the path's pattern, and the bytes of an answer.
 func listenBare(b *testing.B) string {
-	answer := []byte(`{"realm":"spring","pool":"c101","person":"r0k17-1717","status":"waiting","position":117,"ticket":117,"seq":471117,"durability":"confirmed","as_of":471123,"at":"2026-09-01T08:00:00.123456Z"}`)
+	answer := []byte(`{"realm":"spring","pool":"c101","person":"r0k17-1717","status":"waiting","position":117,"ticket":117,"seq":471117,"durability":"confirmed","as_of":471123,"at":"2026-09-01T08:00:00.123456Z"}` + "\n")
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /v1/realms/{realm}/pools/{pool}/claims/{person}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
