@@ -104,7 +104,7 @@ func TestOneOutageIsToldOnce(t *testing.T) {
 		if step != "begin" {
 			return nil
 		}
-		if tried++; tried > 1 && !errors.Is(m.Status().Err, full) {
+		if tried++; tried > 1 && tried <= 6 && !errors.Is(m.Status().Err, full) { // the sixth succeeds; others may follow
 			t.Errorf("try %d: the status has the error %v", tried, m.Status().Err)
 		}
 		if tried > 5 {
