@@ -34,7 +34,7 @@ func TestCrowd(t *testing.T) {
 			for {
 				a, err := e.Do(workRealm, claimant(n))
 				if errors.Is(err, engine.ErrBusy) {
-					time.Sleep(time.Millisecond)
+					runtime.Gosched()
 					continue
 				}
 				if err = errors.Join(err, a.Wait(context.Background())); err != nil {
