@@ -36,6 +36,14 @@ func TestDocumentedQueries(t *testing.T) {
 		if db.pg {
 			dialect = "postgres"
 		}
+		if db.pg { // roles belong to the whole server, not to the test's database
+			t.Cleanup(func() {
+				for _, role := range []string{"registrar", "holdfast_writer"} {
+					db.rows(t, "DROP OWNED BY "+role+" CASCADE")
+					db.rows(t, "DROP ROLE "+role)
+				}
+			})
+		}
 		run := 0
 		for _, b := range blocks {
 			if b[1] != "" && b[1] != dialect {
