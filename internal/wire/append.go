@@ -9,8 +9,8 @@ import (
 	"holdfast/seat"
 )
 
-// ProblemType is what the code of a problem is appended to for its type. The page is docs/API.md's; nothing looks it up.
-const ProblemType = "https://holdfast.dev/problems/"
+// ProblemType and the code of a problem make its type: a name, not an address. docs/API.md explains the codes.
+const ProblemType = "urn:holdfast:problem:"
 
 // Stamp is how far an answer has got, and when it was decided.
 type Stamp struct {
