@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/auth"
 )
 
 // Config says how the server answers. DefaultConfig fills it.
@@ -23,6 +25,35 @@ type Config struct {
 	RecordWait time.Duration
 	// MaxWait bounds ?timeout=.
 	MaxWait time.Duration
+
+	// Auth proves who asks; nil = no authentication: everybody may do everything, and Listen takes loopback only.
+	Auth *auth.Authority
+	// Origins are the pages that may ask from a browser, exactly as browsers write them ("https://portal.example.edu").
+	Origins []string
+
+	// MaxConnections is the most open TCP connections; what is more is answered busy and closed. At least 1.
+	MaxConnections int
+	// MaxSockets is the most WebSockets and streams of server-sent events, MaxStrangers the most of them that have not
+	// said who they are yet. At least 1 each.
+	MaxSockets   int
+	MaxStrangers int
+	// PersonRate is how many requests or commands a second a person's token may make, after PersonBurst at once.
+	// Programs, staff and servers without authentication have no such limit.
+	PersonRate  float64
+	PersonBurst int
+	// SocketQueue is how many bytes may wait for a person's connection, BackendQueue for a program's; then it is cut, and
+	// resumes.
+	SocketQueue  int
+	BackendQueue int
+	// SocketPending is how many commands of one person's connection may wait for their confirmation, BackendPending of a
+	// program's; what is more is answered busy.
+	SocketPending  int
+	BackendPending int
+	// HelloWait is how long a connection may take to say who it is. Ping is how often it is pinged, SocketDead after how
+	// long without a sign of life it is gone.
+	HelloWait, Ping, SocketDead time.Duration
+	// ReturnWithin bounds the random delay after which connections are told to come back when the server stops.
+	ReturnWithin time.Duration
 
 	// Heartbeat is how often a quiet feed of server-sent events says that it lives.
 	Heartbeat time.Duration
@@ -41,15 +72,28 @@ type Config struct {
 func DefaultConfig() Config {
 	registry := prometheus.NewRegistry()
 	return Config{
-		MaxInFlight: 16_384,
-		MaxFeeds:    64,
-		ConfirmWait: 250 * time.Millisecond,
-		RecordWait:  10 * time.Second,
-		MaxWait:     60 * time.Second,
-		Heartbeat:   15 * time.Second,
-		FeedWrite:   10 * time.Second,
-		Registerer:  registry,
-		Gatherer:    registry,
+		MaxInFlight:    16_384,
+		MaxFeeds:       64,
+		ConfirmWait:    250 * time.Millisecond,
+		RecordWait:     10 * time.Second,
+		MaxWait:        60 * time.Second,
+		MaxConnections: 100_000,
+		MaxSockets:     100_000,
+		MaxStrangers:   4_096,
+		PersonRate:     5,
+		PersonBurst:    20,
+		SocketQueue:    64 << 10,
+		BackendQueue:   4 << 20,
+		SocketPending:  64,
+		BackendPending: 4_096,
+		HelloWait:      5 * time.Second,
+		Ping:           20 * time.Second,
+		SocketDead:     45 * time.Second,
+		ReturnWithin:   10 * time.Second,
+		Heartbeat:      15 * time.Second,
+		FeedWrite:      10 * time.Second,
+		Registerer:     registry,
+		Gatherer:       registry,
 	}
 }
 
@@ -61,6 +105,14 @@ func (c *Config) validate() error {
 		return errors.New("server: MaxFeeds must be at least 1")
 	case c.ConfirmWait <= 0 || c.RecordWait <= 0 || c.MaxWait < c.ConfirmWait || c.MaxWait < c.RecordWait:
 		return errors.New("server: ConfirmWait and RecordWait must be above 0 and at most MaxWait")
+	case c.MaxConnections < 1 || c.MaxSockets < 1 || c.MaxStrangers < 1:
+		return errors.New("server: MaxConnections, MaxSockets and MaxStrangers must be at least 1")
+	case c.PersonRate <= 0 || c.PersonBurst < 1:
+		return errors.New("server: PersonRate must be above 0, PersonBurst at least 1")
+	case c.SocketQueue < 4<<10 || c.BackendQueue < c.SocketQueue || c.SocketPending < 1 || c.BackendPending < 1:
+		return errors.New("server: SocketQueue must be at least 4096 and at most BackendQueue, SocketPending and BackendPending at least 1")
+	case c.HelloWait <= 0 || c.Ping <= 0 || c.SocketDead <= c.Ping || c.ReturnWithin < 0:
+		return errors.New("server: HelloWait and Ping must be above 0, SocketDead above Ping, ReturnWithin not below 0")
 	case c.Heartbeat <= 0 || c.FeedWrite <= 0:
 		return errors.New("server: Heartbeat and FeedWrite must be above 0")
 	case c.Registerer == nil || c.Gatherer == nil:

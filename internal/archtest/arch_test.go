@@ -37,8 +37,12 @@ var arrows = map[string][]string{
 	"internal/story":    {".", "seat", "engine"},
 	"internal/rush":     {".", "seat", "engine", "mirror", "internal/sim", "internal/wire"},
 	"mirror":            {".", "seat", "engine"},
-	"server":            {".", "seat", "engine", "internal/wire"},
-	"cmd/holdfast": {".", "seat", "engine", "mirror", "server", "internal/sim", "internal/load", "internal/rush",
+	"auth":              {},
+	"internal/live":     {".", "seat", "engine", "internal/wire"},
+	"internal/door":     {},
+	"client":            {".", "seat", "internal/wire"},
+	"server":            {".", "seat", "engine", "auth", "internal/wire", "internal/live", "internal/door"},
+	"cmd/holdfast": {".", "seat", "engine", "mirror", "auth", "server", "internal/sim", "internal/load", "internal/rush",
 		"internal/story", "internal/wire"},
 }
 
