@@ -40,6 +40,19 @@ var ErrCrowded = errors.New("too many tickets are open")
 // Authority proves identities. Its methods may be called by several goroutines. It must be closed.
 type Authority struct{}
 
+// Open begins to prove identities by what cfg names, and keeps it fresh until Close. It fails where a file is damaged or open to
+// others, a secret is weak, or cfg.Validate fails; not where a URL cannot be reached (until it can, its tokens are refused).
+func Open(cfg Config) (*Authority, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Authority{}, nil
+}
+
+// Configured says whether API keys were ever made in a file: it is there, or the lock beside it is. A server that finds so
+// must not run without authentication, even where somebody deleted the file.
+func Configured(keys string) bool { return false }
+
 // Check says who a token (an API key or a JWT) speaks for. Errors wrap ErrToken.
 func (a *Authority) Check(token string) (Identity, error) { return Identity{}, ErrToken }
 
