@@ -56,7 +56,7 @@ func everyEvent() []holdfast.Event {
 		{Seat: seat.Event{Kind: seat.LineJoined, Was: seat.Waiting, Cause: seat.ByClaim, Ticket: math.MaxUint32,
 			Pool: long, Person: long, Swap: long}},
 		{Seat: seat.Event{Kind: seat.SeatTaken, Was: seat.Offered, Cause: seat.ByStaff, Seat: 3, Pool: "p", Person: "q",
-			By: strings.Repeat("b", seat.MaxReason), Reason: strings.Repeat("r", seat.MaxReason)}},
+			Staff: seat.Staff{By: strings.Repeat("b", seat.MaxReason), Reason: strings.Repeat("r", seat.MaxReason)}}},
 	}
 	for cause := seat.ByClaim; cause <= seat.ByStaff; cause++ {
 		events = append(events, holdfast.Event{Seat: seat.Event{Kind: seat.SeatFreed, Was: seat.Seated, Cause: cause, Pool: "p", Person: "q"}})
@@ -146,8 +146,8 @@ func TestMaxEvent(t *testing.T) {
 	}
 	for _, e := range []seat.Event{
 		{Kind: seat.PoolPut, Pool: id, Config: config},
-		{Kind: seat.SeatTaken, Cause: seat.ByStaff, Seat: math.MaxUint32, Pool: id, Person: id, Swap: id, By: text, Reason: text},
-		{Kind: seat.SeatOffered, Cause: seat.ByStaff, Seat: math.MaxUint32, Deadline: 1 << 62, Pool: id, Person: id, Swap: id, By: text, Reason: text},
+		{Kind: seat.SeatTaken, Cause: seat.ByStaff, Seat: math.MaxUint32, Pool: id, Person: id, Swap: id, Staff: seat.Staff{By: text, Reason: text}},
+		{Kind: seat.SeatOffered, Cause: seat.ByStaff, Seat: math.MaxUint32, Deadline: 1 << 62, Pool: id, Person: id, Swap: id, Staff: seat.Staff{By: text, Reason: text}},
 	} {
 		b := encode([]holdfast.Event{{Seq: math.MaxUint64, At: 1 << 62, Realm: id, Seat: e}})
 		if len(b.Bytes) > holdfast.MaxEvent {

@@ -144,6 +144,13 @@ func (e *Engine) markStart() error {
 	return nil
 }
 
+// Now is the shard's clock: the time that a command decided now would get, never before the end of the log.
+func (e *Engine) Now() seat.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.nowLocked()
+}
+
 // nowLocked never goes back behind the log.
 func (e *Engine) nowLocked() seat.Time { return max(e.clock.now(), e.stepper.State.At()) }
 

@@ -12,6 +12,9 @@ const (
 	LineJoined  Kind = 18 // Pool, Person, Was, Cause, Ticket, Swap: the person waits
 	SeatOffered Kind = 19 // Pool, Person, Was, Cause, Seat, Deadline, Swap: the person has until Deadline
 	SeatFreed   Kind = 20 // Pool, Person, Was, Cause, Swap, By, Reason: the claim is released
+	Drawn       Kind = 21 // Pool, Seed: the lottery's seed is revealed, its draw begins
+
+	LotteryEntered Kind = 22 // Pool, Person, Was, Cause: the person takes part in the draw
 )
 
 func (k Kind) String() string {
@@ -26,6 +29,10 @@ func (k Kind) String() string {
 		return "seat_offered"
 	case SeatFreed:
 		return "released"
+	case Drawn:
+		return "drawn"
+	case LotteryEntered:
+		return "entered"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -41,9 +48,11 @@ const (
 	ByRelease   Cause = 4 // the person gave it up
 	ByExpiry    Cause = 5 // the deadline of the seat offer passed
 	ByStaff     Cause = 6 // an override; By and Reason say more
+	ByDraw      Cause = 7 // the draw of a lottery
 )
 
-var causeNames = [...]string{ByClaim: "claim", ByPromotion: "promotion", ByAccept: "accept", ByRelease: "release", ByExpiry: "expiry", ByStaff: "staff"}
+var causeNames = [...]string{ByClaim: "claim", ByPromotion: "promotion", ByAccept: "accept", ByRelease: "release", ByExpiry: "expiry",
+	ByStaff: "staff", ByDraw: "draw"}
 
 func (c Cause) String() string {
 	if c >= ByClaim && int(c) < len(causeNames) {
@@ -69,7 +78,13 @@ type Event struct {
 	Person   string
 	Swap     string
 	Deadline Time
-	By       string
-	Reason   string
-	Config   *Config
+	Staff
+	Config *Config
+	Seed   *[32]byte
+}
+
+// Staff is what is kept of an override.
+type Staff struct {
+	By     string
+	Reason string
 }

@@ -78,7 +78,7 @@ func (s *State) CheckS2() error {
 
 // CheckS4: capacity + over = free + seated + offered, and the counts are those of the claims.
 func (s *State) CheckS4() error {
-	counts := make([][Released + 1]uint32, len(s.poolList))
+	counts := make([][Statuses]uint32, len(s.poolList))
 	for n := uint32(1); n <= s.claims.count; n++ {
 		c := s.claims.at(n)
 		counts[c.pool-1][c.status]++

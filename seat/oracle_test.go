@@ -434,7 +434,7 @@ func (o *oracle) accept(p *oraclePool, person string, offer uint64) seat.Refusal
 
 func (o *oracle) override(p *oraclePool, c seat.Override) seat.Refusal {
 	st := o.standing(p, c.Person)
-	e := seat.Event{Cause: seat.ByStaff, By: c.By, Reason: c.Reason}
+	e := seat.Event{Cause: seat.ByStaff, Staff: seat.Staff{By: c.By, Reason: c.Reason}}
 	if c.Action == seat.RemovePerson {
 		if st.Status.Live() {
 			o.freeSeat(o.find(p, c.Person), e)

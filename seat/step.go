@@ -218,7 +218,7 @@ func (s *State) override(t *Turn, c *Override) (Result, refs) {
 	if res.Refused() {
 		return res, r
 	}
-	e := Event{Pool: r.pool.name, Person: c.Person, Was: res.Status, Cause: ByStaff, By: c.By, Reason: c.Reason}
+	e := Event{Pool: r.pool.name, Person: c.Person, Was: res.Status, Cause: ByStaff, Staff: Staff{c.By, c.Reason}}
 	if c.Action == RemovePerson {
 		if res.Status.Live() {
 			s.emitFreed(t, e, r)

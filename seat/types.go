@@ -62,9 +62,12 @@ const (
 	Offered                // a freed seat is held for the person until a deadline
 	Seated                 // has a seat
 	Released               // had a claim; its seq stays, so that late duplicates are recognised
+	Entered                // in a lottery, before its draw
+
+	Statuses = int(Entered) + 1 // how many there are
 )
 
-var statusNames = [...]string{None: "none", Waiting: "waiting", Offered: "offered", Seated: "seated", Released: "released"}
+var statusNames = [...]string{None: "none", Waiting: "waiting", Offered: "offered", Seated: "seated", Released: "released", Entered: "entered"}
 
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
@@ -83,8 +86,8 @@ func ParseStatus(name string) (Status, bool) {
 	return None, false
 }
 
-// Live says whether the claim still counts: waiting, offered or seated.
-func (s Status) Live() bool { return s == Waiting || s == Offered || s == Seated }
+// Live says whether the claim still counts: entered, waiting, offered or seated.
+func (s Status) Live() bool { return s == Waiting || s == Offered || s == Seated || s == Entered }
 
 // holds says whether a seat of the pool is taken by it.
 func (s Status) holds() bool { return s == Offered || s == Seated }
@@ -106,6 +109,23 @@ func (p Promotion) String() string {
 	return "auto"
 }
 
+// Order says who comes first when a pool opens.
+type Order uint8
+
+const (
+	// Arrival: claims are taken from the opening on, in the order in which they come.
+	Arrival Order = iota
+	// Lottery: claims before the opening are entered; at the opening a draw puts them in order. Later ones come behind.
+	Lottery
+)
+
+func (o Order) String() string {
+	if o == Lottery {
+		return "lottery"
+	}
+	return "arrival"
+}
+
 // Config is what a pool is made with; PutPool replaces the whole of it.
 type Config struct {
 	// Capacity is the number of seats, 0 to MaxCapacity.
@@ -124,6 +144,11 @@ type Config struct {
 	AnswerWithin time.Duration
 	// Group names pools of which a person may hold one seat in all; empty = none.
 	Group string
+	// Order is Arrival or Lottery; Lottery needs OpensAt. It cannot change while claims live.
+	Order Order
+	// SeedHash is the SHA-256 of the seed that orders the draw: fixed before anybody enters, so that nobody can choose the
+	// seed afterwards. The engine makes the seed and fills this in; a pool keeps the hash it was made a lottery with.
+	SeedHash [32]byte
 	// Data is the customer's own JSON value about the pool, at most MaxData bytes; empty = none.
 	Data string
 }
@@ -171,7 +196,7 @@ const (
 	NoOffer     Code = "no_offer"     // there is no such seat offer to accept (any more)
 	NoSeat      Code = "no_seat"      // a swap gives up a seat that the person does not have; Refusal.Pool names it
 	SwapPending Code = "swap_pending" // the seat to give up is already part of another waiting swap; Refusal.Pool says which
-	Conflict    Code = "conflict"     // the pool's group cannot change while claims live
+	Conflict    Code = "conflict"     // the pool's group or order cannot change while claims live
 	UnknownPool Code = "unknown_pool" // no such pool; Refusal.Pool names it
 	NotAll      Code = "not_all"      // an all-or-nothing basket: another item was refused, so this one was not tried
 )
@@ -215,8 +240,11 @@ type PoolView struct {
 	Seated  uint32
 	Offered uint32
 	Waiting uint32
+	Entered uint32
 	Free    uint32 // max(0, capacity - seated - offered)
 	Over    uint32 // max(0, seated + offered - capacity)
+	Drawn   bool   // a lottery whose draw has begun: Seed is known
+	Seed    [32]byte
 	Seq     uint64 // the event that put it
 	At      Time
 }

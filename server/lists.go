@@ -148,11 +148,11 @@ func (c *call) statuses() (func(seat.Status) bool, error) {
 	if !c.query.Has("status") {
 		return seat.Status.Live, nil
 	}
-	var wanted [seat.Released + 1]bool
+	var wanted [seat.Statuses]bool
 	for name := range strings.SplitSeq(c.query.Get("status"), ",") {
 		st, known := seat.ParseStatus(name)
 		if !known || st == seat.None {
-			return nil, invalid("status", `must be one or more of seated, waiting, offered, released, with commas between`)
+			return nil, invalid("status", `must be one or more of seated, waiting, offered, entered, released, with commas between`)
 		}
 		wanted[st] = true
 	}

@@ -19,7 +19,7 @@ type metrics struct {
 	record  prometheus.Histogram
 
 	byRoute   *prometheus.CounterVec
-	byStatus  [seat.Released + 1]prometheus.Counter
+	byStatus  [seat.Statuses]prometheus.Counter
 	byCode    map[holdfast.Code]prometheus.Counter
 	other     prometheus.Counter
 	exhibited http.Handler
@@ -51,7 +51,7 @@ func newMetrics(s *Server) (*metrics, error) {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	collectors := []prometheus.Collector{decisions, m.decide, m.confirm, m.record, m.byRoute,
-		gauge("holdfast_http_in_flight", "Requests at work, feeds apart.", func() float64 { return float64(s.calls.inside.Load()) }),
+		gauge("holdfast_http_in_flight", "Requests at work, feeds apart.", func() float64 { return float64(s.calls.inside.Load() + s.sure.inside.Load()) }),
 		gauge("holdfast_http_feeds", "Open feeds.", func() float64 { return float64(s.feeds.inside.Load()) }),
 	}
 	for _, c := range collectors {

@@ -32,7 +32,7 @@ func TestEventsComeBackFromJSON(t *testing.T) {
 		}}},
 		{Seq: 5, At: at, Realm: "r", Seat: seat.Event{Kind: seat.PoolPut, Pool: "p", Config: &seat.Config{}}},
 		{Seq: 6, At: at, Realm: "r", Seat: seat.Event{Kind: seat.SeatTaken, Pool: "p", Person: "x", Was: seat.Waiting, Cause: seat.ByPromotion, Seat: 12, Swap: "q"}},
-		{Seq: 7, At: at, Realm: "r", Seat: seat.Event{Kind: seat.SeatTaken, Pool: "p", Person: "x", Cause: seat.ByStaff, Seat: 12, By: "Ada \"L\"", Reason: "äöü"}},
+		{Seq: 7, At: at, Realm: "r", Seat: seat.Event{Kind: seat.SeatTaken, Pool: "p", Person: "x", Cause: seat.ByStaff, Seat: 12, Staff: seat.Staff{By: "Ada \"L\"", Reason: "äöü"}}},
 		{Seq: 8, At: at, Realm: "r", Seat: seat.Event{Kind: seat.LineJoined, Pool: "p", Person: "x", Was: seat.Released, Cause: seat.ByClaim, Ticket: 99, Swap: "q"}},
 		{Seq: 9, At: at, Realm: "r", Seat: seat.Event{Kind: seat.SeatOffered, Pool: "p", Person: "x", Was: seat.Waiting, Cause: seat.ByPromotion, Seat: 3, Deadline: at + 5, Swap: "q"}},
 		{Seq: 10, At: at, Realm: "r", Seat: seat.Event{Kind: seat.SeatFreed, Pool: "p", Person: "x", Was: seat.Offered, Cause: seat.ByExpiry}},

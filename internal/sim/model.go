@@ -24,7 +24,7 @@ type pool struct {
 	line   []*claim          // by ticket; who left has another status or ticket by now
 	head   int               // line[:head] is gone for good
 	claims map[string]*claim
-	count  [seat.Released + 1]int
+	count  [seat.Statuses]int
 	ticket uint32 // the last one given
 }
 
