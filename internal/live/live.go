@@ -29,7 +29,7 @@ type Cursor struct {
 type Hub struct{}
 
 // New starts a hub.
-func New(e *engine.Engine) (*Hub, error) { return &Hub{}, nil }
+func New(e *engine.Engine, cfg Config) (*Hub, error) { return &Hub{}, cfg.validate() }
 
 // Close ends the hub; nothing is pushed after it returns.
 func (h *Hub) Close() {}
