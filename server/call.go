@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/auth"
 	"holdfast/engine"
 	"holdfast/internal/wire"
 	"holdfast/seat"
@@ -25,7 +26,9 @@ type call struct {
 	r     *http.Request
 	route *route
 
-	realm, pool, person string // from the path; empty where it has none
+	id                  auth.Identity // who asks
+	foreign             bool          // they are of another realm than the path's: for them there is no such realm
+	realm, pool, person string        // from the path; empty where it has none
 	wait                patience
 	query               url.Values // what ?wait= and ?timeout= leave
 }
@@ -73,8 +76,7 @@ func (c *call) problem(p wire.Problem) int {
 	switch p.Code {
 	case wire.Busy, wire.Unknown:
 		// Jittered, so that who was turned away together does not come back together.
-		p.RetryAfterMS = 1000 + rand.Int64N(4000)
-		c.w.Header()["Retry-After"] = []string{strconv.FormatInt((p.RetryAfterMS+999)/1000, 10)}
+		c.retry(&p, time.Second+rand.N(4*time.Second))
 		c.metrics.outcome(p.Code).Inc()
 	}
 	if p.Realm == "" && p.Code != wire.Malformed {
@@ -282,7 +284,27 @@ func stamp(d wire.Durability, st engine.Stamp) wire.Stamp {
 // do decides a command, and times it.
 func (c *call) do(body holdfast.Body) (a engine.Answer, start time.Time, err error) {
 	start = time.Now()
-	a, err = c.engine.Do(c.realm, body)
+	a, err = c.decide(body)
 	c.metrics.decide.Observe(time.Since(start).Seconds())
 	return a, start, err
+}
+
+// decide asks the engine. For who is of another realm the answer is that of a realm which does not exist, whether it does or not.
+func (c *call) decide(body holdfast.Body) (a engine.Answer, err error) {
+	if !c.foreign {
+		return c.engine.Do(c.realm, body)
+	}
+	if err = body.Valid(); err == nil {
+		a.Refusal.Code = holdfast.UnknownRealm
+		a.Stamp, err = c.engine.Read(func(*holdfast.State) {})
+	}
+	return a, err
+}
+
+// world finds the path's realm; nil = there is none, for who asks.
+func (c *call) world(s *holdfast.State) *holdfast.Realm {
+	if c.foreign {
+		return nil
+	}
+	return s.Realm(c.realm)
 }

@@ -77,7 +77,7 @@ func (c *call) command(cmd holdfast.Body) int {
 
 func getClaim(c *call) int {
 	start := time.Now()
-	a, err := c.engine.Do(c.realm, seat.Look{Pool: c.pool, Person: c.person})
+	a, err := c.decide(seat.Look{Pool: c.pool, Person: c.person})
 	if err != nil {
 		return c.fail(err)
 	}

@@ -42,7 +42,7 @@ func getEvents(c *call) int {
 		return c.fail(err)
 	}
 	known := false
-	head, err := c.engine.Read(func(s *holdfast.State) { known = s.Realm(c.realm) != nil })
+	head, err := c.engine.Read(func(s *holdfast.State) { known = c.world(s) != nil })
 	if err != nil {
 		return c.fail(err)
 	}

@@ -24,13 +24,13 @@ func (s *Server) mount() {
 		}
 		slices.Sort(allowed)
 		allow := strings.Join(allowed, ", ")
-		nowhere := s.entry(&route{method: "*", path: path, door: open, handle: func(c *call) int {
+		wrong := s.entry(&route{method: "*", path: path, role: Public, class: open, handle: func(c *call) int {
 			c.w.Header()["Allow"] = []string{allow}
 			return c.problem(wire.New(wire.BadMethod, "It takes "+allow+"."))
 		}})
-		s.mux.HandleFunc(path, nowhere)
+		s.mux.HandleFunc(path, wrong)
 	}
-	s.mux.HandleFunc("/", s.entry(&route{method: "*", path: "/", door: open, handle: func(c *call) int {
+	s.mux.HandleFunc("/", s.entry(&route{method: "*", path: "/", role: Public, class: open, handle: func(c *call) int {
 		return c.problem(wire.New(wire.NotFound, "The paths are listed in /openapi.json."))
 	}}))
 }
@@ -57,16 +57,33 @@ func (s *Server) entry(r *route) http.HandlerFunc {
 	}
 }
 
-// enter passes the door and runs the handler.
+// enter passes the entrance and runs the handler.
 func (c *call) enter() int {
 	if gate := c.gate(); gate != nil {
 		if !gate.enter() {
-			return c.problem(wire.New(wire.Busy, "More requests are at work than the server takes at once, or it is stopping. Nothing was recorded: ask again."))
+			return c.turnAway("full", crowded)
 		}
 		defer gate.leave()
 	}
+	if problem := c.identify(); problem != nil {
+		return c.problem(*problem)
+	}
 	if err := c.ids(); err != nil {
 		return c.fail(err)
+	}
+	switch permit(&c.id, c.route.role, c.realm, c.person) {
+	case forbidden:
+		return c.problem(notForYou)
+	case elsewhere:
+		c.foreign = true
+	}
+	if c.route.class == newcomer {
+		if wait := c.limit(&c.id); wait > 0 {
+			return c.limited(wait)
+		}
+		if !c.admit(c.key()) {
+			return c.turnAway("load", overloaded)
+		}
 	}
 	if c.route.method != "*" { // what has no route takes any parameter, to say that it has none
 		if err := c.params(); err != nil {
@@ -77,9 +94,11 @@ func (c *call) enter() int {
 }
 
 func (c *call) gate() *gate {
-	switch c.route.door {
-	case counted:
+	switch c.route.class {
+	case newcomer:
 		return c.calls
+	case placed:
+		return c.sure
 	case feeding:
 		return c.feeds
 	}
@@ -88,18 +107,26 @@ func (c *call) gate() *gate {
 
 // serve is the outermost handler: who may not ask at all, and paths that the multiplexer would redirect.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !localHost(r.Host) || s.origin.Check(r) != nil {
-		s.turnAway(w, r, wire.New(wire.Forbidden, "There is no authentication yet: requests are taken only under the name localhost or a loopback address, and not from pages of another origin."))
+	if s.auth == nil && !localHost(r.Host) {
+		s.nowhere(w, r, wire.New(wire.Forbidden, "This server has no authentication: requests are taken only under the name localhost or a loopback address."))
+		return
+	}
+	if !s.origins.admit(w, r) {
+		s.nowhere(w, r, wire.New(wire.Forbidden, "Pages of this origin may not ask here."))
+		return
+	}
+	if s.origins.preflight(w, r) {
 		return
 	}
 	if path := r.URL.Path; strings.Contains(path, "//") || (strings.Contains(path, "/.") && dotted(path)) {
-		s.turnAway(w, r, wire.New(wire.NotFound, "A path has no empty parts, and neither . nor .. among them."))
+		s.nowhere(w, r, wire.New(wire.NotFound, "A path has no empty parts, and neither . nor .. among them."))
 		return
 	}
 	s.mux.ServeHTTP(w, r)
 }
 
-func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, p wire.Problem) {
+// nowhere answers what does not get as far as a route.
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request, p wire.Problem) {
 	c := &call{Server: s, w: w, r: r, route: &route{method: "*", path: "/"}}
 	c.problem(p)
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"holdfast/auth"
 )
 
 // schemasJSON holds the components of the description, written by hand; the paths are made from the routes.
@@ -29,7 +31,7 @@ type (
 	described struct {
 		OperationID string               `json:"operationId"`
 		Summary     string               `json:"summary"`
-		Role        Role                 `json:"x-role"`
+		Role        auth.Role            `json:"x-role"`
 		Parameters  []reference          `json:"parameters,omitempty"`
 		Body        *content             `json:"requestBody,omitempty"`
 		Responses   map[string]*response `json:"responses"`
@@ -113,7 +115,13 @@ func (r *route) byName() bool { return r.op.id == "listRealms" || r.op.id == "li
 // commonAnswers are the errors of every route of its kind.
 func (r *route) commonAnswers() []answer {
 	statuses := []int{http.StatusBadRequest, http.StatusForbidden}
-	if r.door != open {
+	if r.role != Public {
+		statuses = append(statuses, http.StatusUnauthorized)
+	}
+	if r.class == newcomer {
+		statuses = append(statuses, http.StatusTooManyRequests)
+	}
+	if r.class != open {
 		statuses = append(statuses, http.StatusServiceUnavailable)
 	}
 	if r.op.body != "" {

@@ -3,36 +3,29 @@ package server
 import (
 	"net/http"
 
+	"holdfast/auth"
 	"holdfast/internal/wire"
 )
 
-// Role is who may use a route. Roles are not enforced until there is authentication: until then the server listens on
-// loopback only, and everybody who reaches it may do everything.
-type Role string
+// Public marks a route that anybody may use who reaches the server, without a token.
+const Public auth.Role = "public"
+
+// class is how a request is treated when more ask than can be served.
+type class uint8
 
 const (
-	Person  Role = "person"  // the person whom the path names, and everybody below
-	Staff   Role = "staff"   // who acts for others, with a reason
-	Backend Role = "backend" // the customer's own programs
-	Admin   Role = "admin"   // who sets up realms and pools, and watches the server
-	Public  Role = "public"  // anybody who reaches the server
-)
-
-// door is what a request passes before its handler.
-type door uint8
-
-const (
-	counted door = iota // one of MaxInFlight
-	feeding             // one of MaxFeeds
-	open                // always let in: it must answer when nothing else does
+	newcomer class = iota // who asks for a place, or looks on: one of MaxInFlight, limited per person, turned away when there is too much to do
+	placed                // who has a place already, and who sets up: never turned away; one of MaxConnections
+	feeding               // one of MaxFeeds
+	open                  // it must answer when nothing else does
 )
 
 // route is one row of the API.
 type route struct {
 	method string
 	path   string
-	role   Role
-	door   door
+	role   auth.Role // the least that may use it: person < staff < backend < admin
+	class  class
 	handle func(*call) int // returns the status it answered with
 	op     operation
 
@@ -113,58 +106,58 @@ func routes() []route {
 
 func setupRoutes() []route {
 	return []route{
-		{method: "PUT", path: realmPath, role: Admin, handle: putRealm,
+		{method: "PUT", path: realmPath, role: auth.Admin, class: placed, handle: putRealm,
 			op: operation{"putRealm", "Make a realm, or replace its limits", waits, nil, "RealmConfig", decided("Realm")}},
-		{method: "GET", path: realmPath, role: Backend, handle: getRealm,
+		{method: "GET", path: realmPath, role: auth.Backend, handle: getRealm,
 			op: operation{"getRealm", "A realm as it stands", waits, nil, "", read("Realm")}},
-		{method: "GET", path: "/v1/realms", role: Backend, handle: listRealms,
+		{method: "GET", path: "/v1/realms", role: auth.Backend, handle: listRealms,
 			op: operation{"listRealms", "The realms, in the order they were made", paged(), nil, "", read("RealmList")}},
-		{method: "PUT", path: poolPath, role: Admin, handle: putPool,
+		{method: "PUT", path: poolPath, role: auth.Admin, class: placed, handle: putPool,
 			op: operation{"putPool", "Make a pool, or replace the whole of its configuration", waits, nil, "PoolConfig", decided("Pool")}},
-		{method: "GET", path: poolPath, role: Person, handle: getPool,
+		{method: "GET", path: poolPath, role: auth.Person, handle: getPool,
 			op: operation{"getPool", "A pool as it stands", waits, nil, "", read("Pool")}},
-		{method: "GET", path: realmPath + "/pools", role: Person, handle: listPools,
+		{method: "GET", path: realmPath + "/pools", role: auth.Person, handle: listPools,
 			op: operation{"listPools", "The pools of a realm, in the order they were made", paged(), nil, "", read("PoolList")}},
 	}
 }
 
 func claimRoutes() []route {
 	return []route{
-		{method: "PUT", path: claimPath, role: Person, handle: putClaim,
+		{method: "PUT", path: claimPath, role: auth.Person, handle: putClaim,
 			op: operation{"claim", "Ask for a seat or a place in line; shows the standing if there is one", waits, matches, "Condition", decided("Claim", mismatch)}},
-		{method: "GET", path: claimPath, role: Person, handle: getClaim,
+		{method: "GET", path: claimPath, role: auth.Person, class: placed, handle: getClaim,
 			op: operation{"getClaim", "Where a person stands in a pool", waits, nil, "", read("Claim")}},
-		{method: "DELETE", path: claimPath, role: Person, handle: deleteClaim,
+		{method: "DELETE", path: claimPath, role: auth.Person, class: placed, handle: deleteClaim,
 			op: operation{"release", "Give up a seat, a seat offer or a place in line", waits, matches, "Condition", decided("Claim", mismatch)}},
-		{method: "POST", path: claimPath + "/accept", role: Person, handle: postAccept,
+		{method: "POST", path: claimPath + "/accept", role: auth.Person, class: placed, handle: postAccept,
 			op: operation{"accept", "Take a seat offer", waits, nil, "Accept", decided("Claim")}},
-		{method: "POST", path: claimPath + "/override", role: Staff, handle: postOverride,
+		{method: "POST", path: claimPath + "/override", role: auth.Staff, class: placed, handle: postOverride,
 			op: operation{"override", "Seat or remove a person out of order, with a reason that is recorded", waits, nil, "Override", decided("Claim")}},
-		{method: "GET", path: poolPath + "/claims", role: Staff, handle: getRoster,
+		{method: "GET", path: poolPath + "/claims", role: auth.Staff, handle: getRoster,
 			op: operation{"roster", "The claims of a pool, in the order the persons first claimed", paged("status", "format"), nil, "", read("ClaimList", answer{http.StatusOK, wire.CSV, ""}, answer{http.StatusAccepted, wire.CSV, ""}, answer{http.StatusNotAcceptable, wire.ProblemJSON, "Problem"})}},
-		{method: "POST", path: realmPath + "/baskets", role: Person, handle: postBasket,
+		{method: "POST", path: realmPath + "/baskets", role: auth.Person, handle: postBasket,
 			op: operation{"basket", "Several claims and swaps of one person, decided in one place of the order", waits, nil, "Basket", decided("BasketAnswer", mismatch)}},
-		{method: "GET", path: peoplePath, role: Person, handle: getPerson,
+		{method: "GET", path: peoplePath, role: auth.Person, class: placed, handle: getPerson,
 			op: operation{"person", "All standings of a person", paged(), nil, "", read("PersonClaims")}},
 	}
 }
 
 func operatorRoutes() []route {
 	return []route{
-		{method: "GET", path: realmPath + "/events", role: Backend, door: feeding, handle: getEvents,
+		{method: "GET", path: realmPath + "/events", role: auth.Backend, class: feeding, handle: getEvents,
 			op: operation{"events", "The feed: confirmed events, in order", []string{"after", "limit", "follow", "log"}, []string{"Last-Event-ID"}, "", []answer{
 				{http.StatusOK, wire.NDJSON, "Event"}, {http.StatusOK, wire.EventStream, ""},
 				{http.StatusNotFound, wire.ProblemJSON, "Problem"}, {http.StatusConflict, wire.ProblemJSON, "Problem"},
 				{http.StatusGone, wire.ProblemJSON, "Problem"}}}},
-		{method: "GET", path: "/v1/log", role: Admin, door: open, handle: getLog,
+		{method: "GET", path: "/v1/log", role: auth.Admin, class: open, handle: getLog,
 			op: operation{"log", "Where the log stands: its id, its ends, and the mirror's cursor", nil, nil, "", ok("Log")}},
-		{method: "GET", path: "/healthz", role: Public, door: open, handle: getHealth,
+		{method: "GET", path: "/healthz", role: Public, class: open, handle: getHealth,
 			op: operation{"health", "200 while the process lives and its log has not failed", nil, nil, "", append(ok("Health"), answer{http.StatusServiceUnavailable, wire.JSON, "Health"})}},
-		{method: "GET", path: "/readyz", role: Public, door: open, handle: getReady,
+		{method: "GET", path: "/readyz", role: Public, class: open, handle: getReady,
 			op: operation{"ready", "200 while commands are taken", nil, nil, "", append(ok("Ready"), answer{http.StatusServiceUnavailable, wire.JSON, "Ready"})}},
-		{method: "GET", path: "/metrics", role: Admin, door: open, handle: getMetrics,
+		{method: "GET", path: "/metrics", role: auth.Admin, class: open, handle: getMetrics,
 			op: operation{"metrics", "Metrics in the text format of Prometheus", []string{"name[]"}, nil, "", []answer{{http.StatusOK, "text/plain", ""}}}},
-		{method: "GET", path: "/openapi.json", role: Public, door: open, handle: getOpenAPI,
+		{method: "GET", path: "/openapi.json", role: Public, class: open, handle: getOpenAPI,
 			op: operation{"openapi", "This description", nil, nil, "", ok("OpenAPI")}},
 	}
 }

@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,12 +27,10 @@ type Server struct {
 	recorder Recorder // nil: no mirror
 	metrics  *metrics
 	mux      *http.ServeMux
-	origin   *http.CrossOriginProtection
 	openapi  []byte
 	http     *http.Server
 
-	calls *gate // requests at work
-	feeds *gate // open feeds
+	*entrance
 
 	current atomic.Pointer[alarm]
 }
@@ -47,10 +46,12 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, engine: e, recorder: recorder,
-		mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
-		calls: newGate(cfg.MaxInFlight), feeds: newGate(cfg.MaxFeeds),
+		mux: http.NewServeMux(),
 	}
 	var err error
+	if s.entrance, err = newEntrance(&s.cfg); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(s); err != nil {
 		return nil, err
 	}
@@ -89,10 +90,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	// 1. /readyz says stopping and new requests are busy, so that whoever spreads the load goes elsewhere.
 	// 2. Requests at work get their confirmation.
 	s.calls.close()
-	err := s.calls.drained(ctx)
-	// 3. Feeds give what is confirmed by now, the last answers included, and end.
+	s.sure.close()
+	err := errors.Join(s.calls.drained(ctx), s.sure.drained(ctx))
+	// 3. (Here the connections that people keep open are told to come back, and closed.)
+	// 4. Feeds give what is confirmed by now, the last answers included, and end.
 	s.feeds.close()
-	// 4. Nothing is left: close the listener and the idle connections.
+	// 5. Nothing is left: close the listener and the idle connections.
 	if httpErr := s.http.Shutdown(ctx); err == nil {
 		err = httpErr
 	}

@@ -76,7 +76,7 @@ func (c *call) read(look func(*holdfast.State) holdfast.Code, show func([]byte, 
 // seats finds the seats of the path's realm; look is called only where it is there.
 func (c *call) seats(look func(*seat.State) holdfast.Code) func(*holdfast.State) holdfast.Code {
 	return func(s *holdfast.State) holdfast.Code {
-		realm := s.Realm(c.realm)
+		realm := c.world(s)
 		if realm == nil {
 			return holdfast.UnknownRealm
 		}
@@ -105,7 +105,7 @@ func (v *realmView) append(b []byte, st wire.Stamp) []byte {
 func getRealm(c *call) int {
 	var view realmView
 	return c.read(func(s *holdfast.State) holdfast.Code {
-		realm := s.Realm(c.realm)
+		realm := c.world(s)
 		if realm == nil {
 			return holdfast.UnknownRealm
 		}

@@ -22,6 +22,12 @@ const (
 	Unknown       holdfast.Code = "unknown"        // whether it took effect cannot be told: ask again. Never means refused
 )
 
+// Codes of whoever asks. They are on the wire: never change one.
+const (
+	Unauthenticated holdfast.Code = "unauthenticated" // no token, or one that proves nothing
+	Limited         holdfast.Code = "limited"         // one person asks too often; Problem.RetryAfterMS says how long to wait
+)
+
 // MaxBody is the most bytes of a request's body.
 const MaxBody = 64 << 10
 
@@ -59,6 +65,8 @@ var meanings = [...]Meaning{
 	{NotAcceptable, http.StatusNotAcceptable, "No such form of the answer", ""},
 	{Busy, http.StatusServiceUnavailable, "Busy: nothing was recorded, ask again", ""},
 	{Unknown, http.StatusServiceUnavailable, "Unknown: ask again", ""},
+	{Unauthenticated, http.StatusUnauthorized, "Not authenticated", ""},
+	{Limited, http.StatusTooManyRequests, "Too often: nothing was recorded, ask again", ""},
 }
 
 var byCode = func() map[holdfast.Code]Meaning {

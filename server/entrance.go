@@ -1,0 +1,90 @@
+package server
+
+import (
+	"time"
+
+	"holdfast/auth"
+	"holdfast/internal/door"
+)
+
+// entrance is what stands between the network and the handlers: who asks, from which pages, and how much is taken at once.
+// All of it is safe for concurrent use.
+type entrance struct {
+	auth    *auth.Authority // nil: everybody may do everything
+	origins *origins
+
+	calls *gate // requests that may be turned away: newcomers and onlookers
+	sure  *gate // requests that must be answered: of who has a place already, and of who sets up
+	feeds *gate // open feeds
+
+	load    *door.Load
+	buckets *door.Buckets
+}
+
+func newEntrance(cfg *Config) (*entrance, error) {
+	origins, err := newOrigins(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &entrance{
+		auth: cfg.Auth, origins: origins,
+		calls: newGate(cfg.MaxInFlight), sure: newGate(cfg.MaxConnections), feeds: newGate(cfg.MaxFeeds),
+		buckets: door.NewBuckets(cfg.PersonRate, cfg.PersonBurst, maxBuckets),
+	}, nil
+}
+
+// maxBuckets bounds the persons whose rate is known at once. Who is forgotten begins with a full bucket.
+const maxBuckets = 1 << 18
+
+// everybody is who asks a server without authentication.
+var everybody = auth.Identity{Role: auth.Admin}
+
+// check says who a token speaks for. Errors wrap auth.ErrToken.
+func (e *entrance) check(token string) (auth.Identity, error) {
+	if e.auth == nil {
+		return everybody, nil
+	}
+	return e.auth.Check(token)
+}
+
+// verdict says what somebody may.
+type verdict uint8
+
+const (
+	allowed   verdict = iota
+	forbidden         // they may not: 403
+	elsewhere         // it is of another realm than theirs: for them there is no such realm
+)
+
+// ranks orders the roles: each may do what those below may. Agents and clients have no route yet.
+var ranks = map[auth.Role]int{auth.Person: 1, auth.Staff: 2, auth.Backend: 3, auth.Admin: 4}
+
+// permit says whether id may use what needs at least the role least. Realm and person are what it is about; an empty realm is the whole
+// shard, an empty person nobody. The verdict elsewhere does not depend on whether there is such a realm.
+func permit(id *auth.Identity, least auth.Role, realm, person string) verdict {
+	switch {
+	case least == Public:
+		return allowed
+	case ranks[id.Role] == 0 || ranks[id.Role] < ranks[least] || ranks[least] == 0 || id.Desk != "":
+		return forbidden
+	case id.Realm != "" && realm == "":
+		return forbidden
+	case id.Realm != "" && id.Realm != realm:
+		return elsewhere
+	case id.Role == auth.Person && person != "" && person != id.Person:
+		return forbidden
+	}
+	return allowed
+}
+
+// limit says how long id must wait until they may ask again; 0 = they may now, and it counts. Only persons are limited.
+func (e *entrance) limit(id *auth.Identity) time.Duration {
+	if id.Role != auth.Person || e.auth == nil {
+		return 0
+	}
+	return e.buckets.Take(id.Realm+"/"+id.Person, time.Now())
+}
+
+// admit says whether a newcomer is let in, by how much there is to do. The same key, a realm and person, is let in or not for a
+// minute; without one it is drawn each time.
+func (e *entrance) admit(key string) bool { return e.load.Admit(key) }

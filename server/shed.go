@@ -1,0 +1,45 @@
+package server
+
+import (
+	"strconv"
+	"time"
+
+	"holdfast/internal/wire"
+)
+
+// The answers to who is turned away, made once: they must cost nothing.
+var (
+	crowded    = wire.New(wire.Busy, "More requests are at work than the server takes at once, or it is stopping. Nothing was recorded: ask again.")
+	overloaded = wire.New(wire.Busy, "More is asked than the server can do at once. Nothing was recorded: ask again.")
+	tooOften   = wire.New(wire.Limited, "You ask too often. Nothing was recorded: ask again.")
+)
+
+// key is whom a newcomer's request is for, as the load knows them; empty = nobody in particular.
+func (c *call) key() string {
+	person := c.person
+	if person == "" {
+		person = c.id.Person
+	}
+	if person == "" {
+		return ""
+	}
+	return c.realm + "/" + person
+}
+
+// turnAway answers that there is no room now. Nothing was read of the body, nothing decided.
+func (c *call) turnAway(why string, p wire.Problem) int {
+	return c.problem(p)
+}
+
+// limited answers who asks more often than a person may.
+func (c *call) limited(wait time.Duration) int {
+	p := tooOften
+	c.retry(&p, wait)
+	return c.problem(p)
+}
+
+// retry says when to come back: in milliseconds, and in whole seconds for who knows HTTP only.
+func (c *call) retry(p *wire.Problem, after time.Duration) {
+	p.RetryAfterMS = max(1, int64((after+time.Millisecond-1)/time.Millisecond))
+	c.w.Header()["Retry-After"] = []string{strconv.FormatInt((p.RetryAfterMS+999)/1000, 10)}
+}
