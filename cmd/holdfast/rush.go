@@ -28,6 +28,7 @@ Then every answer that any student saw is compared with the log and with the dat
 The exit code is 1 if anything was not true. docs/RUSH.md says what each figure means.`,
 		Example: `  holdfast rush
   holdfast rush --kill 3
+  holdfast rush --restart 2
   holdfast rush --courses courses.csv --wishes wishes.csv --squeeze 0.5
   holdfast rush --target http://127.0.0.1:7777
   holdfast rush --json --answers answers.ndjson --report rush.html --data ./rush-data`,
@@ -61,6 +62,7 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 	f.StringVar(&cfg.Target, "target", "", "`URL` of a running server, instead of a child")
 	f.StringVar(&cfg.Token, "token", "", "bearer token for the target")
 	f.IntVar(&cfg.Kill, "kill", 0, "kill -9 the child this often in the middle of act 2")
+	f.IntVar(&cfg.Restart, "restart", 0, "stop the child in good order and start it again this often in the middle of act 2")
 	f.StringVar(&cfg.Data, "data", "", "`DIR` of the child's data, kept; the SQLite file in it is holdfast.db")
 	f.StringVar(&cfg.Database, "database", "", "`URL` of the child's database (postgres://…)")
 	f.StringVar(&cfg.Answers, "answers", "", "`FILE` for every answer that a student saw, one JSON object a line")

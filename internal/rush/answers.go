@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -88,7 +87,7 @@ func readRecord(c *crowd, r *record, all []answer) ([]answer, error) {
 		courses = c.plan.wishes[r.person]
 	}
 	switch {
-	case r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests:
+	case r.putOff():
 		for _, course := range courses {
 			b := a
 			b.course, b.Pool = course, c.plan.courses[course].name

@@ -29,6 +29,7 @@ type Config struct {
 	Target   string // URL of a running server; empty = start a child
 	Token    string // sent as a bearer token; empty = none
 	Kill     int    // kill -9 the child this often in the middle of act 2
+	Restart  int    // stop the child in good order (SIGTERM) and start it again this often in the middle of act 2
 	Data     string // directory of the child, kept; must be empty or absent. Empty = a temporary one, removed
 	Database string // handed to the child as --database; empty = its default, SQLite in the directory
 
@@ -70,6 +71,7 @@ func (c *Config) Validate() error {
 		between("connections", float64(c.Connections), 1, 20_000),
 		between("squeeze", c.Squeeze, 0.001, 1_000),
 		between("kill", float64(c.Kill), 0, 100),
+		between("restart", float64(c.Restart), 0, 100),
 	); err != nil {
 		return err
 	}
@@ -80,6 +82,8 @@ func (c *Config) Validate() error {
 		return errors.New("--courses and --wishes go together")
 	case c.Target != "" && c.Kill > 0:
 		return errors.New("--kill needs a server of its own; a --target is never killed")
+	case c.Target != "" && c.Restart > 0:
+		return errors.New("--restart needs a server of its own; a --target is never stopped")
 	case c.Target != "" && (c.Data != "" || c.Database != ""):
 		return errors.New("--data and --database are for a server of its own; a --target has its own")
 	}

@@ -66,8 +66,8 @@ type play struct {
 	dir      string      // of the child
 	keep     bool        // dir was given
 	crowd    *crowd
-	outages  []time.Duration // how long each kill kept the server away
-	before   uint64          // of a target: where its log ended before the realm was made
+	outages  []outage // the kills and restarts of act 2, in order
+	before   uint64   // of a target: where its log ended before the realm was made
 }
 
 // open starts the server, or finds the one that runs, and makes the realm with its pools.
@@ -186,7 +186,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	p.progress.phase("act 2", len(p.plan.order), c)
-	university, err := p.university(ctx)
+	university, err := p.interrupted(ctx, len(p.plan.order), playUniversity)
 	if err != nil {
 		return nil, err
 	}
@@ -205,6 +205,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	findGaps(c, p.outages)
 	more, err := readAnswers(c, func(r *record) bool { return r.act > 2 })
 	if err != nil {
 		return nil, err
@@ -231,64 +232,6 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 		}
 	}
 	return s, nil
-}
-
-// university plays act 2, and kills the server in its middle as often as was asked for.
-func (p *play) university(ctx context.Context) (*stage, error) {
-	c := p.crowd
-	if p.cfg.Kill == 0 {
-		return playUniversity(ctx, c)
-	}
-	var marks []int
-	for k := range p.cfg.Kill {
-		marks = append(marks, max(1, len(p.plan.order)*(k+1)/(p.cfg.Kill+1)))
-	}
-	now := make(chan struct{}, len(marks))
-	c.onDone = func(finished int) {
-		for _, m := range marks {
-			if m == finished {
-				now <- struct{}{}
-			}
-		}
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	killed := make(chan error, 1)
-	go func() {
-		err := p.killAt(ctx, now, len(marks))
-		if err != nil {
-			cancel(err)
-		}
-		killed <- err
-	}()
-	s, err := playUniversity(ctx, c)
-	c.onDone = nil
-	if err != nil {
-		cancel(err)
-	}
-	return s, errors.Join(err, <-killed)
-}
-
-// killAt kills the child and starts it again, at each signal.
-func (p *play) killAt(ctx context.Context, now <-chan struct{}, times int) error {
-	for range times {
-		select {
-		case <-now:
-		case <-ctx.Done():
-			return nil // why is said elsewhere
-		}
-		began := time.Now()
-		p.crowd.door.shut()
-		if err := p.child.kill(); err != nil {
-			return fmt.Errorf("killing the server: %w", err)
-		}
-		if err := p.child.start(ctx); err != nil {
-			return fmt.Errorf("after kill -9: %w", err)
-		}
-		p.crowd.door.reopen()
-		p.outages = append(p.outages, time.Since(began))
-	}
-	return nil
 }
 
 // leaving lets some of those who hold a seat of act 2 leave.
@@ -330,7 +273,7 @@ func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, _, err := verify(p.crowd, false, answers, log)
+		v, _, err := verify(p.crowd, nil, answers, log)
 		return v, err
 	}
 	p.crowd.hangUp()
@@ -341,7 +284,7 @@ func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, ledger, err := verify(p.crowd, true, answers, log)
+	v, ledger, err := verify(p.crowd, p.runs(), answers, log)
 	if err != nil {
 		return nil, err
 	}

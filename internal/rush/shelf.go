@@ -1,6 +1,7 @@
 package rush
 
 import (
+	"net/http"
 	"time"
 )
 
@@ -13,7 +14,12 @@ const (
 	errandBasket                    // POST a basket
 	errandRelease                   // DELETE a claim
 	errandLate                      // PUT the first claim again, long after: a late duplicate
+	errandPush                      // nothing: a push of the student's claims came by itself
+	errandFirst                     // the same, the first one after hello: what changed meanwhile
 )
+
+// push says whether the student did not ask.
+func (e errand) push() bool { return e >= errandPush }
 
 // record is one HTTP answer as it came in. Its body is read only after the rush, when nobody waits any more.
 type record struct {
@@ -27,6 +33,11 @@ type record struct {
 	sent     time.Duration
 	received time.Duration // both since the rush began
 	body     []byte
+}
+
+// putOff says whether nothing was decided: busy, too often, or unknown. The student asks again.
+func (r *record) putOff() bool {
+	return r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests
 }
 
 // shelf keeps the records of one asker, bodies packed one behind the other. One goroutine owns it while the crowd runs.

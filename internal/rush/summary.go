@@ -35,7 +35,10 @@ type Summary struct {
 	Leaving            Leaving                `json:"leaving"`
 	Mirror             *Mirror                `json:"mirror"` // null: no database was there
 	Kills              int                    `json:"kills"`
-	OutagesMS          []float64              `json:"outages_ms"`
+	OutagesMS          []float64              `json:"outages_ms"` // of the kills
+	Restarts           int                    `json:"restarts"`
+	RestartAwayMS      []float64              `json:"restart_away_ms"`
+	RestartGapsMS      []float64              `json:"restart_gaps_ms"`
 	Broken             int                    `json:"broken_connections"`
 	Erased             int                    `json:"erased"`
 
@@ -109,7 +112,7 @@ func summarize(p *play, answers []answer, v *verdict) *Summary {
 		CPUs: runtime.NumCPU(), Data: p.cfg.Data,
 		Students: p.plan.students(), Pools: len(p.plan.courses) - 1, Seats: p.plan.seats(),
 		Answers: map[string]int{}, AnswersTotal: len(answers),
-		Kills: len(p.outages), OutagesMS: []float64{}, Erased: v.erased,
+		OutagesMS: []float64{}, RestartAwayMS: []float64{}, RestartGapsMS: []float64{}, Erased: v.erased,
 		Events: v.events, Compared: v.compared, Checks: v.checks,
 		Violations: len(v.violations) + v.unlisted, ViolationList: []ViolationAt{},
 		filling: v.filling, cfg: p.cfg,
@@ -117,8 +120,8 @@ func summarize(p *play, answers []answer, v *verdict) *Summary {
 	if s.Server == "" {
 		s.Server = "child"
 	}
-	for _, d := range p.outages {
-		s.OutagesMS = append(s.OutagesMS, milliseconds(d))
+	for i := range p.outages {
+		s.addOutage(&p.outages[i])
 	}
 	for _, a := range p.crowd.askers {
 		s.Broken += a.broke
@@ -140,6 +143,17 @@ func summarize(p *play, answers []answer, v *verdict) *Summary {
 		s.ViolationList = append(s.ViolationList, violationAt(x))
 	}
 	return s
+}
+
+func (s *Summary) addOutage(o *outage) {
+	if !o.restart {
+		s.Kills++
+		s.OutagesMS = append(s.OutagesMS, milliseconds(o.away()))
+		return
+	}
+	s.Restarts++
+	s.RestartAwayMS = append(s.RestartAwayMS, milliseconds(o.away()))
+	s.RestartGapsMS = append(s.RestartGapsMS, milliseconds(o.gap))
 }
 
 func violationAt(v sim.Violation) ViolationAt { return ViolationAt{v.Name, v.Seq, v.Text} }

@@ -88,7 +88,10 @@ func (s *Summary) aftermath(row func(name, number, remark string)) {
 	for i, ms := range s.OutagesMS {
 		row(fmt.Sprintf("kill -9, number %d", i+1), duration(ms), "until the server answered again; everybody cut off asked again")
 	}
-	if s.Kills > 0 {
+	for i, ms := range s.RestartGapsMS {
+		row(fmt.Sprintf("restart, number %d", i+1), duration(ms), fmt.Sprintf("without answers; the server was away for %s", duration(s.RestartAwayMS[i])))
+	}
+	if s.Kills+s.Restarts > 0 {
 		row("broken connections", number(s.Broken), "")
 	}
 	if s.Erased > 0 {

@@ -159,6 +159,7 @@ type verifier struct {
 	next    int
 	places  places
 	starts  []uint64 // where each run of the child began; nil: it is not ours, so nobody knows its runs
+	orderly []bool   // how each run of the child ended: true = it was stopped in good order
 	check   *sim.Checker
 }
 
@@ -166,11 +167,13 @@ type verifier struct {
 //
 // How far an answer binds: a confirmed one always. A preapproved one as soon as its place in the log survived, which is
 // so unless the server died before that place was durable: then it is counted as erased. What survived of a run of the
-// server is what stands before the next run's Started.
-func verify(c *crowd, ours bool, answers []answer, log source) (*verdict, *ledger, error) {
-	v := &verifier{verdict: verdict{rows: -1}, answers: answers, check: sim.NewChecker(holdfast.NewState())}
+// server is what stands before the next run's Started. A run that was stopped in good order erases nothing.
+//
+// orderly says how each run of the child ended; nil: the server is not ours.
+func verify(c *crowd, orderly []bool, answers []answer, log source) (*verdict, *ledger, error) {
+	v := &verifier{verdict: verdict{rows: -1}, answers: answers, orderly: orderly, check: sim.NewChecker(holdfast.NewState())}
 	err := log(func(e *holdfast.Event) error {
-		if ours && e.Kind() == holdfast.Started {
+		if orderly != nil && e.Kind() == holdfast.Started {
 			v.starts = append(v.starts, e.Seq)
 		}
 		v.places = append(v.places, e.Seq)
@@ -213,7 +216,7 @@ func (v *verifier) tell(seq uint64) {
 		a := &v.answers[v.next]
 		binding := a.Answer
 		if end := v.survived(a.run); a.AsOf > end {
-			if !stands(a.Durability) {
+			if !stands(a.Durability) && !v.orderly[a.run] {
 				v.erased++
 				continue
 			}

@@ -60,22 +60,24 @@ func TestWhatACrashMayErase(t *testing.T) {
 		answer     answer
 		erased     int
 		violations string
+		orderly    bool // the first run was stopped, not killed
 	}{
-		"confirmed and there":           {heard(0, 0, 4, "confirmed", "seated", 1), 0, ""},
-		"recorded and there":            {heard(0, 0, 4, "recorded", "seated", 1), 0, ""},
-		"preapproved and survived":      {heard(0, 0, 4, "preapproved", "seated", 1), 0, ""},
-		"preapproved, survived, false":  {heard(0, 0, 4, "preapproved", "seated", 2), 0, "J1"},
-		"preapproved and erased":        {heard(1, 0, 5, "preapproved", "waiting", 1), 1, ""},
-		"confirmed and erased":          {heard(1, 0, 5, "confirmed", "waiting", 1), 0, "J1"},
-		"confirmed in the second run":   {heard(1, 1, 6, "confirmed", "waiting", 1), 0, ""},
-		"preapproved in the second run": {heard(1, 1, 6, "preapproved", "waiting", 1), 0, ""},
-		"another position":              {heard(1, 1, 6, "confirmed", "waiting", 2), 0, "J1"},
-		"beyond the log's end":          {heard(1, 1, 9, "confirmed", "waiting", 1), 0, "J1"},
-		"busy promises nothing":         {heard(1, 0, 0, "", "busy", 0), 0, ""},
+		"confirmed and there":           {heard(0, 0, 4, "confirmed", "seated", 1), 0, "", false},
+		"recorded and there":            {heard(0, 0, 4, "recorded", "seated", 1), 0, "", false},
+		"preapproved and survived":      {heard(0, 0, 4, "preapproved", "seated", 1), 0, "", false},
+		"preapproved, survived, false":  {heard(0, 0, 4, "preapproved", "seated", 2), 0, "J1", false},
+		"preapproved and erased":        {heard(1, 0, 5, "preapproved", "waiting", 1), 1, "", false},
+		"confirmed and erased":          {heard(1, 0, 5, "confirmed", "waiting", 1), 0, "J1", false},
+		"confirmed in the second run":   {heard(1, 1, 6, "confirmed", "waiting", 1), 0, "", false},
+		"preapproved in the second run": {heard(1, 1, 6, "preapproved", "waiting", 1), 0, "", false},
+		"another position":              {heard(1, 1, 6, "confirmed", "waiting", 2), 0, "J1", false},
+		"beyond the log's end":          {heard(1, 1, 9, "confirmed", "waiting", 1), 0, "J1", false},
+		"busy promises nothing":         {heard(1, 0, 0, "", "busy", 0), 0, "", false},
+		"preapproved, lost by a stop":   {heard(1, 0, 5, "preapproved", "waiting", 1), 0, "J1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, _, err := verify(crowdOf(), true, []answer{c.answer}, history)
+			v, _, err := verify(crowdOf(), []bool{c.orderly, true}, []answer{c.answer}, history)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +110,7 @@ func TestRowsAreCompared(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v, l, err := verify(crowdOf(), true, answers, history)
+			v, l, err := verify(crowdOf(), []bool{false, true}, answers, history)
 			if err != nil {
 				t.Fatal(err)
 			}
