@@ -1,20 +1,5 @@
-// Package door decides who is let in when more ask than can be served.
+// Package door decides who is let in when more ask than can be served: Buckets by how often one of them asks, Load by how long
+// work has to wait. It turns away newcomers only; what was given a place in line is never its business.
+//
+// Nothing here is kept: after a start every bucket is full and everybody is let in.
 package door
-
-import "time"
-
-// Buckets limit how often each key may pass: rate a second, after burst at once (GCRA). Safe for concurrent use.
-type Buckets struct{}
-
-// NewBuckets keeps at most most keys.
-func NewBuckets(rate float64, burst, most int) *Buckets { return &Buckets{} }
-
-// Take lets key pass (0), or says how long until it may.
-func (b *Buckets) Take(key string, now time.Time) (wait time.Duration) { return 0 }
-
-// Load measures how long work waits before it is begun, and sheds a share of the newcomers while that is too long.
-// Safe for concurrent use.
-type Load struct{}
-
-// Admit says whether a newcomer is let in. The same key is let in or not for a while, so that nobody is shed at random.
-func (l *Load) Admit(key string) bool { return true }
