@@ -2,6 +2,7 @@ package holdfast_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -26,6 +27,35 @@ func number(n uint32) *uint32 { return &n }
 
 // everyEvent has each kind with every field set that the kind has, and with the empty and extreme values.
 func everyEvent() []holdfast.Event {
+	first := firstEvents()
+	return append(first, lotteryEvents(first[len(first)-1].Seq+1)...)
+}
+
+// lotteryEvents is what came with the lottery.
+func lotteryEvents(seq uint64) []holdfast.Event {
+	seed := [32]byte{0: 1, 31: 0xff}
+	lots := seat.Config{Capacity: 30, OpensAt: someTime, Order: seat.Lottery, SeedHash: sha256.Sum256(seed[:])}
+	offers := lots
+	offers.Promotion, offers.AnswerWithin, offers.Data = seat.Offer, time.Minute, `"x"`
+	of := func(kind seat.Kind, was seat.Status, cause seat.Cause) seat.Event {
+		return seat.Event{Kind: kind, Was: was, Cause: cause, Pool: "l1", Person: "s00017"}
+	}
+	taken, joined := of(seat.SeatTaken, seat.Entered, seat.ByDraw), of(seat.LineJoined, seat.Entered, seat.ByDraw)
+	taken.Seat, joined.Ticket = 1, 1
+	var events []holdfast.Event
+	for _, e := range []seat.Event{
+		{Kind: seat.PoolPut, Pool: "l1", Config: &lots}, {Kind: seat.PoolPut, Pool: "l2", Config: &offers},
+		of(seat.LotteryEntered, seat.None, seat.ByClaim), of(seat.LotteryEntered, seat.Released, seat.ByClaim),
+		{Kind: seat.Drawn, Pool: "l1", Seed: &seed},
+		taken, joined, of(seat.SeatFreed, seat.Entered, seat.ByDraw), of(seat.SeatFreed, seat.Entered, seat.ByRelease),
+	} {
+		events = append(events, holdfast.Event{Seq: seq + uint64(len(events)), At: someTime, Realm: "spring", Seat: e})
+	}
+	return events
+}
+
+// firstEvents is what there was in the first version.
+func firstEvents() []holdfast.Event {
 	long := strings.Repeat("x", seat.MaxID)
 	claim := func(kind seat.Kind, was seat.Status, cause seat.Cause) seat.Event {
 		return seat.Event{Kind: kind, Was: was, Cause: cause, Pool: "c0101", Person: "s00017", Swap: "c0102"}
@@ -139,6 +169,7 @@ func TestMaxEvent(t *testing.T) {
 	config := &seat.Config{
 		Capacity: seat.MaxCapacity, Waitlist: number(math.MaxUint32), OpensAt: 1, ClosesAt: 253_402_300_799_999_999,
 		PromoteUntil: 253_402_300_799_999_999, Promotion: seat.Offer, AnswerWithin: 90 * 24 * time.Hour, Group: id,
+		Order: seat.Lottery, SeedHash: [32]byte{1},
 		Data: `"` + strings.Repeat("d", seat.MaxData-2) + `"`,
 	}
 	if err := config.Valid(); err != nil {
@@ -225,9 +256,20 @@ func TestJSONForm(t *testing.T) {
 // written anew. A new codec adds its own file.
 func TestLogVersion1(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join("testdata", "log-version-1.hex")
+	keepsBytes(t, "log-version-1.hex", firstEvents())
+}
+
+// TestLotteryLog does the same for what the lottery added: new kinds, and a flag, within version 1.
+func TestLotteryLog(t *testing.T) {
+	t.Parallel()
+	keepsBytes(t, "log-lottery.hex", lotteryEvents(41))
+}
+
+func keepsBytes(t *testing.T, file string, events []holdfast.Event) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
 	if _, err := os.Stat(path); os.IsNotExist(err) && *update {
-		if err := os.WriteFile(path, []byte(dump(encode(everyEvent()))), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(dump(encode(events))), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -239,13 +281,12 @@ func TestLogVersion1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := everyEvent()
 	got := decode(t, &holdfast.Batch{First: 41, Count: len(events), Bytes: stored})
 	if !reflect.DeepEqual(got, events) {
-		t.Errorf("the log of version 1 is read as\n%+v", got)
+		t.Errorf("the stored log is read as\n%+v", got)
 	}
 	if now := encode(events).Bytes; !bytes.Equal(now, stored) {
-		t.Errorf("this version writes other bytes than version 1 but calls itself 1:\n%s", dump(encode(events)))
+		t.Errorf("this version writes other bytes than those that are stored but calls itself version 1:\n%s", dump(encode(events)))
 	}
 }
 

@@ -14,9 +14,12 @@ import (
 // The snapshot of a State. The log that keeps it adds its position and a checksum.
 //
 //	"HFSN" · u8 version · uv seq · uv at · uv epoch · uv realms, each: str name · uv seq · uv at · the realm's seats
+//
+// Version 2 has a lottery in it. A state without one is still written as version 1, byte for byte, so that a program from
+// before the lotteries can take a directory back as long as none was made.
 const (
 	snapshotMagic   = "HFSN"
-	snapshotVersion = 1
+	snapshotVersion = 2
 )
 
 // ErrSnapshotVersion means that a snapshot is of another version of Holdfast, not that it is damaged.
@@ -24,7 +27,7 @@ var ErrSnapshotVersion = errors.New("snapshot of another version")
 
 // WriteSnapshot writes the whole state. Equal states give equal bytes. It only reads s.
 func (s *State) WriteSnapshot(w io.Writer) error {
-	b := append([]byte(snapshotMagic), snapshotVersion)
+	b := append([]byte(snapshotMagic), s.snapshotVersion())
 	b = binary.AppendUvarint(b, s.seq)
 	b = binary.AppendUvarint(b, uint64(s.at))
 	b = binary.AppendUvarint(b, s.epoch)
@@ -46,15 +49,25 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 	return err
 }
 
-// ReadSnapshot reads what WriteSnapshot wrote.
+func (s *State) snapshotVersion() byte {
+	for _, realm := range s.order {
+		if realm.Seats.Lotteries() {
+			return 2
+		}
+	}
+	return 1
+}
+
+// ReadSnapshot reads what WriteSnapshot wrote, now or in an older version.
 func ReadSnapshot(r io.Reader) (*State, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var head [len(snapshotMagic) + 1]byte
 	if _, err := io.ReadFull(in, head[:]); err != nil || string(head[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, errors.New("snapshot: it does not begin as one")
 	}
-	if v := head[len(snapshotMagic)]; v != snapshotVersion {
-		return nil, fmt.Errorf("%w: version %d, this program reads %d", ErrSnapshotVersion, v, snapshotVersion)
+	version := head[len(snapshotMagic)]
+	if version == 0 || version > snapshotVersion {
+		return nil, fmt.Errorf("%w: version %d, this program reads up to %d", ErrSnapshotVersion, version, snapshotVersion)
 	}
 	s := NewState()
 	var at, realms uint64
@@ -78,6 +91,9 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 	}
 	if _, err := in.ReadByte(); err != io.EOF {
 		return nil, errors.New("snapshot: bytes after its end")
+	}
+	if s.snapshotVersion() != version { // equal states have equal bytes
+		return nil, fmt.Errorf("snapshot: its content is not of version %d", version)
 	}
 	return s, nil
 }

@@ -11,6 +11,9 @@ import (
 // make no garbage. Like the State, it belongs to whoever holds the shard's lock.
 type Stepper struct {
 	State *State
+	// Seed gives the seed of a lottery by its hash, at its draw; false: it is not to be had. It must not block: the shard's
+	// lock is held. nil: no lottery is drawn.
+	Seed  func(hash [32]byte) (seed [32]byte, ok bool)
 	turn  seat.Turn
 	event Event
 }
@@ -50,7 +53,7 @@ func (s *Stepper) Due(realm *Realm, at, clock seat.Time, batch *Batch) bool {
 }
 
 func (s *Stepper) begin(at seat.Time) {
-	s.turn = seat.Turn{Now: at, Clock: at, Seq: s.State.seq, Events: s.turn.Events[:0]}
+	s.turn = seat.Turn{Now: at, Clock: at, Seq: s.State.seq, Seed: s.Seed, Events: s.turn.Events[:0]}
 }
 
 // finish encodes the turn's events, which the realm has applied already.

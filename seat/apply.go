@@ -28,8 +28,8 @@ func (s *State) resolve(poolName, personName string) refs {
 // An error means that the event does not follow from this state: the log is of another history, or damaged.
 // The state is then undefined. Apply copies what it keeps of e.
 func (s *State) Apply(seq uint64, at Time, e *Event) error {
-	if e.Kind == PoolPut {
-		return s.applyPool(stamp{seq, at}, e)
+	if e.Kind == PoolPut || e.Kind == Drawn {
+		return s.applyOfPool(stamp{seq, at}, e)
 	}
 	_, err := s.apply(stamp{seq, at}, e, s.resolve(e.Pool, e.Person))
 	return err
@@ -57,6 +57,8 @@ func (s *State) apply(now stamp, e *Event, r refs) (refs, error) {
 		return r, s.applyLine(now, e, r)
 	case SeatFreed:
 		return r, s.applyFreed(now, e, r)
+	case LotteryEntered:
+		return r, s.applyEntered(now, e, r)
 	}
 	return r, fmt.Errorf("unknown event kind %d", uint8(e.Kind))
 }
@@ -105,8 +107,11 @@ func (s *State) applySeat(now stamp, e *Event, r refs) error {
 		r.pool.offered--
 		s.offers.drop(r.claim)
 	} else {
-		if e.Was == Waiting {
+		switch e.Was {
+		case Waiting:
 			s.leaveLine(r)
+		case Entered:
+			s.leaveEntry(r)
 		}
 		if e.Was == Seated || !r.pool.seats.take(e.Seat) {
 			return fmt.Errorf("%s of %q in pool %q: seat %d is taken", e.Kind, e.Person, e.Pool, e.Seat)
@@ -149,6 +154,9 @@ func (s *State) applyLine(now stamp, e *Event, r refs) error {
 		s.link(r.claim, old.claim)
 	}
 	c.set(now, Waiting)
+	if e.Was == Entered {
+		s.leaveEntry(r)
+	}
 	if e.Was != Waiting {
 		why, _ := s.bars(r.pool, r.person, s.swaps[r.claim])
 		c.eligible = why == ""
@@ -172,6 +180,8 @@ func (s *State) applyFreed(now stamp, e *Event, r refs) error {
 		s.vacate(r.claim)
 	case Waiting:
 		s.leaveLine(r)
+	case Entered:
+		s.leaveEntry(r)
 	default:
 		return fmt.Errorf("%q released in pool %q, but was %s", e.Person, e.Pool, e.Was)
 	}
@@ -268,6 +278,14 @@ func (s *State) touch(p *pool) {
 	}
 }
 
+// applyOfPool folds an event that is about nobody: PoolPut, Drawn.
+func (s *State) applyOfPool(now stamp, e *Event) error {
+	if e.Kind == Drawn {
+		return s.applyDrawn(e)
+	}
+	return s.applyPool(now, e)
+}
+
 func (s *State) applyPool(now stamp, e *Event) error {
 	if e.Config == nil {
 		return fmt.Errorf("pool %q is put without a configuration", e.Pool)
@@ -277,6 +295,9 @@ func (s *State) applyPool(now stamp, e *Event) error {
 		p = &pool{number: uint32(len(s.poolList)) + 1, name: strings.Clone(e.Pool)}
 		s.pools[p.name] = p
 		s.poolList = append(s.poolList, p)
+	}
+	if err := s.applyLottery(p, e.Config); err != nil {
+		return err
 	}
 	p.put = now
 	p.config = e.Config.clone()

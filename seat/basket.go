@@ -205,7 +205,8 @@ func (s *State) basketItem(t *Turn, c *Basket, it Item) Refusal {
 	if it.Swap != "" {
 		old = s.resolve(it.Swap, c.Person)
 	}
-	if s.held(st.Status, it, old) || st.Status == Offered || st.Status == Waiting && (it.Swap == "" || st.Swap == it.Swap) {
+	if s.held(st.Status, it, old) || st.Status == Offered || st.Status == Entered && it.Swap == "" ||
+		st.Status == Waiting && (it.Swap == "" || st.Swap == it.Swap) {
 		return Refusal{} // done, or as far as it goes for now
 	}
 	if c.Mode == Each && st.Status == Waiting {
@@ -214,7 +215,7 @@ func (s *State) basketItem(t *Turn, c *Basket, it Item) Refusal {
 	if ref := s.checkSwap(it, r, old); ref.Code != "" {
 		return ref
 	}
-	if st.Status == Waiting { // to make a wait a swap is a claim too
+	if st.Status == Waiting || st.Status == Entered { // to make it a swap is a claim too, and before a draw there are none
 		if ref := r.pool.shut(t.Now); ref.Code != "" {
 			return ref
 		}

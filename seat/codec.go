@@ -9,20 +9,25 @@ import (
 // The binary form of an event's body. The envelope (length, kind, time, realm) stands before it. uv is an unsigned
 // varint, str is a uv length and the bytes.
 //
-//	SeatTaken, LineJoined, SeatOffered, SeatFreed:
+//	SeatTaken, LineJoined, SeatOffered, SeatFreed, LotteryEntered:
 //	  str pool · str person · u8 was · u8 cause · uv number · str swap
-//	  number: the seat (SeatTaken, SeatOffered), the ticket (LineJoined), absent (SeatFreed)
+//	  number: the seat (SeatTaken, SeatOffered), the ticket (LineJoined), absent (SeatFreed, LotteryEntered)
 //	  SeatOffered: uv deadline
 //	  cause ByStaff: str by · str reason
 //	PoolPut:
 //	  str pool · uv capacity · uv waitlist+1, 0 = no limit · uv opens · uv closes · uv promote until
-//	  u8 promotion · uv answer within, seconds · str group · str data
+//	  u8 promotion, +2 of a lottery · uv answer within, seconds · str group · str data · of a lottery: 32 bytes seed hash
+//	Drawn:
+//	  str pool · 32 bytes seed
 
 // AppendBody appends the binary form of e without its kind.
 func (e *Event) AppendBody(b []byte) []byte {
 	b = appendString(b, e.Pool)
 	if e.Kind == PoolPut {
 		return e.Config.append(b)
+	}
+	if e.Kind == Drawn {
+		return append(b, e.Seed[:]...)
 	}
 	b = appendString(b, e.Person)
 	b = append(b, byte(e.Was), byte(e.Cause))
@@ -51,8 +56,14 @@ func (e *Event) DecodeBody(kind Kind, body string) error {
 	switch kind {
 	case PoolPut:
 		e.Config = d.config()
+	case Drawn:
+		e.Seed = new([32]byte)
+		d.bytes(e.Seed[:])
 	case SeatTaken, LineJoined, SeatOffered, SeatFreed:
 		e.claim(&d)
+	case LotteryEntered:
+		e.claim(&d)
+		d.bad = d.bad || e.Swap != ""
 	default:
 		return fmt.Errorf("unknown event kind %d", uint8(kind))
 	}
@@ -65,7 +76,7 @@ func (e *Event) DecodeBody(kind Kind, body string) error {
 func (e *Event) claim(d *decoder) {
 	e.Person = d.string(MaxID)
 	e.Was, e.Cause = Status(d.byte()), Cause(d.byte())
-	if e.Was > Released || e.Cause < ByClaim || e.Cause > ByStaff {
+	if int(e.Was) >= Statuses || e.Cause < ByClaim || e.Cause > ByDraw {
 		d.bad = true
 	}
 	switch e.Kind {
@@ -89,20 +100,38 @@ func (c *Config) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(c.OpensAt))
 	b = binary.AppendUvarint(b, uint64(c.ClosesAt))
 	b = binary.AppendUvarint(b, uint64(c.PromoteUntil))
-	b = append(b, byte(c.Promotion))
+	promotion := byte(c.Promotion)
+	if c.Order == Lottery {
+		promotion |= lotteryFlag
+	}
+	b = append(b, promotion)
 	b = binary.AppendUvarint(b, uint64(c.AnswerWithin/time.Second))
 	b = appendString(b, c.Group)
-	return appendString(b, c.Data)
+	b = appendString(b, c.Data)
+	if c.Order == Lottery {
+		b = append(b, c.SeedHash[:]...)
+	}
+	return b
 }
+
+// lotteryFlag is in the byte of the promotion, so that the bytes of other pools are as they were before there were lotteries.
+const lotteryFlag = 2
 
 func (d *decoder) config() *Config {
 	c := &Config{
 		Capacity: d.uint32(), Waitlist: d.optional(),
 		OpensAt: d.time(), ClosesAt: d.time(), PromoteUntil: d.time(),
-		Promotion: Promotion(d.byte()),
 	}
+	promotion := d.byte()
+	if promotion&lotteryFlag != 0 {
+		c.Order = Lottery
+	}
+	c.Promotion = Promotion(promotion &^ lotteryFlag)
 	c.AnswerWithin = time.Duration(d.uint32()) * time.Second
 	c.Group, c.Data = d.string(MaxID), d.string(MaxData)
+	if c.Order == Lottery {
+		d.bytes(c.SeedHash[:])
+	}
 	if !d.bad && c.Valid() != nil {
 		d.bad = true
 	}
@@ -204,6 +233,14 @@ func (d *decoder) optional() *uint32 {
 	}
 	n := uint32(v - 1)
 	return &n
+}
+
+func (d *decoder) bytes(into []byte) {
+	if len(d.rest) < len(into) {
+		d.fail()
+		return
+	}
+	d.rest = d.rest[copy(into, d.rest):]
 }
 
 func (d *decoder) string(most int) string {

@@ -249,6 +249,12 @@ func (c *Config) Valid() error {
 		return &Invalid{"promote_until", "must lie after opens_at"}
 	}
 	switch {
+	case c.Order > Lottery:
+		return &Invalid{"order", `must be "arrival" or "lottery"`}
+	case c.Order == Lottery && c.OpensAt == 0:
+		return &Invalid{"opens_at", `is missing: where order is "lottery" it says when the draw is`}
+	case c.Order == Arrival && c.SeedHash != [32]byte{}:
+		return &Invalid{"seed_hash", `is only for order "lottery"`}
 	case c.Promotion > Offer:
 		return &Invalid{"promotion", `must be "auto" or "offer"`}
 	case c.Promotion == Offer && (c.AnswerWithin < time.Second || c.AnswerWithin > 90*24*time.Hour || c.AnswerWithin%time.Second != 0):

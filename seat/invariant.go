@@ -52,7 +52,7 @@ func (s *State) CheckS2() error {
 			return fmt.Errorf("S2: %q has two claims in pool %q", name, p.name)
 		}
 		seen[pair(c.pool, c.person)] = true
-		if c.status == Waiting {
+		if c.status == Waiting || c.status == Entered {
 			counts[c.person].waits++
 		}
 		if !c.status.holds() {
@@ -84,9 +84,9 @@ func (s *State) CheckS4() error {
 		counts[c.pool-1][c.status]++
 	}
 	for i, p := range s.poolList {
-		if c := counts[i]; c[Seated] != p.seated || c[Offered] != p.offered || c[Waiting] != p.line.waiting() {
-			return fmt.Errorf("S4: pool %q counts %d seated, %d offered, %d waiting; its claims are %d, %d, %d", p.name,
-				p.seated, p.offered, p.line.waiting(), c[Seated], c[Offered], c[Waiting])
+		if c := counts[i]; c[Seated] != p.seated || c[Offered] != p.offered || c[Waiting] != p.line.waiting() || c[Entered] != p.entered {
+			return fmt.Errorf("S4: pool %q counts %d seated, %d offered, %d waiting, %d entered; its claims are %d, %d, %d, %d", p.name,
+				p.seated, p.offered, p.line.waiting(), p.entered, c[Seated], c[Offered], c[Waiting], c[Entered])
 		}
 		if p.config.Capacity+p.over() != p.free()+p.seated+p.offered {
 			return fmt.Errorf("S4: pool %q: capacity %d + over %d is not free %d + seated %d + offered %d", p.name,

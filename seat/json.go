@@ -1,6 +1,7 @@
 package seat
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -14,6 +15,10 @@ func (e *Event) AppendJSON(b []byte) []byte {
 		b = append(b, `,"config":`...)
 		cfg, _ := json.Marshal(e.Config) // cannot fail: Config.Data was checked to be JSON
 		return append(b, cfg...)
+	}
+	if e.Kind == Drawn {
+		b = append(b, `,"seed":"`...)
+		return append(hex.AppendEncode(b, e.Seed[:]), '"')
 	}
 	b = append(b, ',')
 	b = appendMember(b, "person", e.Person)
@@ -75,15 +80,20 @@ type configJSON struct {
 	AnswerSecs   int64           `json:"answer_seconds,omitempty"`
 	Group        string          `json:"group,omitempty"`
 	Order        string          `json:"order,omitempty"`
+	SeedHash     string          `json:"seed_hash,omitempty"`
 	Data         json.RawMessage `json:"data,omitempty"`
 }
 
 // MarshalJSON gives the form of the wire.
 func (c *Config) MarshalJSON() ([]byte, error) {
+	seedHash := ""
+	if c.Order == Lottery {
+		seedHash = hex.EncodeToString(c.SeedHash[:])
+	}
 	return json.Marshal(configJSON{
 		Capacity: &c.Capacity, Waitlist: c.Waitlist,
 		OpensAt: c.OpensAt, ClosesAt: c.ClosesAt, PromoteUntil: c.PromoteUntil,
 		Promotion: c.Promotion.String(), AnswerSecs: int64(c.AnswerWithin / time.Second),
-		Group: c.Group, Order: "arrival", Data: json.RawMessage(c.Data),
+		Group: c.Group, Order: c.Order.String(), SeedHash: seedHash, Data: json.RawMessage(c.Data),
 	})
 }

@@ -19,7 +19,7 @@ type person struct {
 	claims  uint32 // first of the person's claims, linked by claim.nextOfPerson
 	waits   uint32 // first of the waiting ones, linked by claim.nextWait
 	seats   uint32 // how many seated and offered
-	waiting uint32 // how many waiting
+	waiting uint32 // how many waiting and entered
 }
 
 const nameBlock = 64 << 10

@@ -11,10 +11,11 @@ import (
 
 // The snapshot of a State: what cannot be derived, in the order of the numbers, so that equal states have equal bytes.
 //
-//	str limits · uv pools, each: str name · str config · uv seq · uv at · uv last ticket
+//	str limits · uv pools, each: str name · str config · uv seq · uv at · uv last ticket · of a lottery: u8 drawn
+//	  drawn 1: 32 bytes seed
 //	uv people, each: str name
 //	uv claims, each: uv pool · uv person · u8 status · uv seq · uv at · and by status
-//	  Seated: uv seat    Offered: uv seat · uv deadline · uv swap    Waiting: uv ticket · uv swap
+//	  Entered, Released: nothing    Seated: uv seat    Offered: uv seat · uv deadline · uv swap    Waiting: uv ticket · uv swap
 //
 // swap is the number of the claim whose seat is to be given up, 0 = none.
 
@@ -29,6 +30,7 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 		b = binary.AppendUvarint(b, p.put.seq)
 		b = binary.AppendUvarint(b, uint64(p.put.at))
 		b = binary.AppendUvarint(b, uint64(p.line.last))
+		b = p.lottery.append(b)
 		b = flush(out, b)
 	}
 	b = binary.AppendUvarint(b, uint64(s.people.list.count))
@@ -111,10 +113,13 @@ func ReadSnapshot(r *bufio.Reader) (*State, error) {
 
 func (s *State) readPool(in *snapshotReader) {
 	p := &pool{number: uint32(len(s.poolList)) + 1, name: in.id()}
-	config := decoder{rest: in.string(MaxData + 2*MaxID)}
+	config := decoder{rest: in.string(MaxData + 2*MaxID + 32)}
 	p.config = *config.config()
 	p.put = stamp{in.uvarint(), in.time()}
 	p.line.last = in.uint32()
+	if p.config.Order == Lottery {
+		p.lottery = in.lottery(p.config.SeedHash)
+	}
 	if in.err != nil {
 		return
 	}
@@ -142,7 +147,7 @@ func (s *State) readClaim(in *snapshotReader) {
 	case Waiting:
 		c.ticket = in.uint32()
 		swap = in.uint32()
-	case Released:
+	case Released, Entered:
 	default:
 		in.fail()
 	}
@@ -180,12 +185,18 @@ func (s *State) derive() error {
 			holding[c.pool-1] = append(holding[c.pool-1], n)
 		case Waiting:
 			waiting[c.pool-1] = append(waiting[c.pool-1], n)
+		case Entered:
+			s.poolAt(c.pool).entered++
+			s.people.at(c.person).waiting++
 		}
 	}
 	for n, old := range s.swaps {
 		if old > s.claims.count || s.claims.at(old).status != Seated || s.claims.at(old).person != s.claims.at(n).person {
 			return errors.New("snapshot: a swap gives up a seat that is not held")
 		}
+	}
+	if err := s.deriveDraws(); err != nil {
+		return err
 	}
 	for i, claims := range holding {
 		if err := s.deriveSeats(s.poolList[i], claims, made[i]); err != nil {

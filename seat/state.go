@@ -1,6 +1,9 @@
 package seat
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math"
+)
 
 // State is the seats of one realm: a fold of its events. See the package comment: pure, not safe for concurrent use.
 //
@@ -15,27 +18,36 @@ type State struct {
 	claims    store[claim]
 	index     table             // claims by pool and person
 	groupSeat map[uint64]uint32 // group<<32|person → the claim that holds the person's seat of that group (the newest)
+	swapping
+	offers    deadlines
+	draws     draws
+	unsettled poolHeap // pools where promotion may be possible
+}
+
+// swapping is who gives up what for what.
+type swapping struct {
 	swaps     map[uint32]uint32 // waiting or offered claim → the seated claim it will give up
 	swappedBy map[uint32]uint32 // the reverse
-	offers    deadlines
-	unsettled poolHeap // pools where promotion may be possible
 }
 
 // pool is one pool.
 type pool struct {
-	number  uint32
-	group   uint32
-	name    string
-	config  Config
-	seats   seats
-	line    line
-	seated  uint32
-	offered uint32
-	marked  bool // in State.unsettled
+	number uint32
+	group  uint32
+	name   string
+	config Config
+	seats  seats
+	line   line
+	tally
+	marked  bool     // in State.unsettled
+	lottery *lottery // nil: by arrival
 	first   uint32
 	final   uint32 // first and last claim ever made here, linked by claim.nextOfPool
 	put     stamp
 }
+
+// tally counts who is not in line.
+type tally struct{ seated, offered, entered uint32 }
 
 // stamp is which event, and when.
 type stamp struct {
@@ -65,8 +77,7 @@ func NewState() *State {
 		groups:    map[string]uint32{},
 		people:    people{seed: maphash.MakeSeed()},
 		groupSeat: map[uint64]uint32{},
-		swaps:     map[uint32]uint32{},
-		swappedBy: map[uint32]uint32{},
+		swapping:  swapping{swaps: map[uint32]uint32{}, swappedBy: map[uint32]uint32{}},
 		offers:    deadlines{of: map[uint32]Time{}},
 	}
 }
@@ -106,6 +117,15 @@ func (p *pool) promotes(t Time) bool {
 
 // hasSeatFor says whether a newcomer may sit: a seat is free and nobody eligible waits for it.
 func (p *pool) hasSeatFor() bool { return p.free() > 0 && p.line.eligible() == 0 }
+
+// hasPlace says whether somebody may join the line.
+func (p *pool) hasPlace() bool {
+	most := p.config.Waitlist
+	return (most == nil || p.line.waiting() < *most) && p.line.last < math.MaxUint32
+}
+
+// live counts the live claims.
+func (p *pool) live() uint32 { return p.seated + p.offered + p.entered + p.line.waiting() }
 
 // bars says why a person may not take one more seat, in pool p, giving up the seat of claim swap (0 = none): LimitSeats,
 // HeldInGroup, or empty. The held claim is the one of the group.

@@ -3,7 +3,6 @@ package seat
 import (
 	"container/heap"
 	"fmt"
-	"math"
 )
 
 // Turn is one command's place in the order: its time, the log's head before it, and the events it makes.
@@ -12,7 +11,9 @@ type Turn struct {
 	Clock  Time    // Now or later: from when the time to answer a seat offer runs
 	Seq    uint64  // the last event before this turn
 	Events []Event // made so far; the caller reuses the slice between turns
-	bytes  int     // their size on the log, no less
+	// Seed gives the seed of a lottery by its hash; false: it is not to be had. nil: none is.
+	Seed  func(hash [32]byte) (seed [32]byte, ok bool)
+	bytes int // the size of Events on the log, no less
 }
 
 // MaxTurn bounds what the promotions of one turn add to the log in bytes: a turn must fit one frame.
@@ -63,6 +64,17 @@ func (s *State) emit(t *Turn, e *Event, r refs) refs {
 	t.Events = append(t.Events, *e)
 	t.bytes += MaxID + 64 + len(e.Pool) + len(e.Person) + len(e.Swap)
 	return r
+}
+
+// emitOfPool is emit for an event that is about nobody.
+func (s *State) emitOfPool(t *Turn, e *Event) stamp {
+	at := t.next()
+	if err := s.applyOfPool(at, e); err != nil {
+		panic("seat: a decision does not follow from the state: " + err.Error())
+	}
+	t.Events = append(t.Events, *e)
+	t.bytes += MaxID + 64 + len(e.Pool) + len(e.Seed)
+	return at
 }
 
 // look shows the standing, or refuses an unknown pool.
@@ -126,6 +138,9 @@ func (s *State) claim(t *Turn, c *Claim) (Result, refs) {
 
 // barsNewcomer decides whether somebody without a live claim gets a seat or, where mayWait, a place in line.
 func (s *State) barsNewcomer(now Time, r refs, swap uint32, mayWait bool) Refusal {
+	if r.pool.takesEntries(now) {
+		return s.barsEntry(r, swap)
+	}
 	if ref := r.pool.shut(now); ref.Code != "" {
 		return ref
 	}
@@ -135,23 +150,19 @@ func (s *State) barsNewcomer(now Time, r refs, swap uint32, mayWait bool) Refusa
 	if r.pool.hasSeatFor() {
 		return Refusal{}
 	}
-	most := r.pool.config.Waitlist
-	if !mayWait || most != nil && r.pool.line.waiting() >= *most || r.pool.line.last == math.MaxUint32 {
+	if !mayWait || !r.pool.hasPlace() {
 		return Refusal{Code: Full}
 	}
-	if r.person != 0 && s.people.at(r.person).waiting >= s.limits.MaxWaits || s.limits.MaxWaits == 0 {
-		return Refusal{Code: LimitSeats, Limit: s.limits.MaxWaits}
-	}
-	return Refusal{}
+	return s.barsWait(r.person)
 }
 
-// shut refuses claims before the opening and after the closing.
+// shut refuses claims before the opening and after the closing. A lottery opens with its draw.
 func (p *pool) shut(now Time) Refusal {
-	if opens := p.config.OpensAt; opens != 0 && now < opens {
-		return Refusal{Code: NotOpen, Time: opens}
-	}
 	if closes := p.config.ClosesAt; closes != 0 && now >= closes {
 		return Refusal{Code: Closed, Time: closes}
+	}
+	if opens := p.config.OpensAt; opens != 0 && now < opens || p.undrawn() {
+		return Refusal{Code: NotOpen, Time: opens}
 	}
 	return Refusal{}
 }
@@ -163,15 +174,18 @@ func (s *State) explain(why Code, held uint32) Refusal {
 	return Refusal{Code: why, Limit: *s.limits.MaxSeats}
 }
 
-// place seats the person, or puts them in line. old is the seat that a swap gives up.
+// place seats the person, puts them in line, or enters them. old is the seat that a swap gives up.
 func (s *State) place(t *Turn, person string, was Status, r, old refs) refs {
 	e := Event{Pool: r.pool.name, Person: person, Was: was, Cause: ByClaim}
 	if old.pool != nil {
 		e.Swap = old.pool.name
 	}
-	if r.pool.hasSeatFor() {
+	switch {
+	case r.pool.takesEntries(t.Now):
+		e.Kind = LotteryEntered
+	case r.pool.hasSeatFor():
 		e.Kind, e.Seat = SeatTaken, r.pool.seats.lowest()
-	} else {
+	default:
 		e.Kind, e.Ticket = LineJoined, r.pool.line.last+1
 	}
 	return s.emit(t, &e, r)
@@ -242,35 +256,41 @@ func (s *State) override(t *Turn, c *Override) (Result, refs) {
 func (s *State) putPool(t *Turn, c *PutPool) Result {
 	p := s.pools[c.Pool]
 	res := Result{Standing: Standing{Pool: c.Pool}}
+	kept := c.Config.clone()
+	if !kept.keepSeedHash(p) {
+		res.Refusal = Refusal{Code: Conflict, Pool: c.Pool}
+		return res
+	}
 	if p != nil {
 		res.Seq, res.At = p.put.seq, p.put.at
-		if p.config.equal(&c.Config) {
+		if p.config.equal(&kept) {
+			s.draws.await(p)
 			return res
 		}
-		if p.config.Group != c.Config.Group && p.seated+p.offered+p.line.waiting() > 0 {
+		if (p.config.Group != kept.Group || p.config.Order != kept.Order) && p.live() > 0 {
 			res.Refusal = Refusal{Code: Conflict, Pool: c.Pool}
 			return res
 		}
 	}
-	at := t.next()
-	kept := c.Config.clone()
-	e := Event{Kind: PoolPut, Pool: c.Pool, Config: &kept}
-	if err := s.applyPool(at, &e); err != nil {
-		panic("seat: " + err.Error())
-	}
-	t.Events = append(t.Events, e)
+	at := s.emitOfPool(t, &Event{Kind: PoolPut, Pool: c.Pool, Config: &kept})
 	s.settle(t)
 	res.Seq, res.At = at.seq, at.at
 	return res
 }
 
-// Due runs what is due at t.Now: seat offers whose deadline has come, ordered by (deadline, offer), and promotions that a
-// command before left over. It makes at most MaxEvents events and says whether more is due.
-// After promote_until a seat that is free stays free.
+// Due runs what is due at t.Now: promotions and draws that a turn before left over, then seat offers whose deadline has
+// come and lotteries that open, ordered by (time, offers first, offer or pool). It makes at most MaxEvents events and says
+// whether more is due. After promote_until a seat that is free stays free.
 func (s *State) Due(t *Turn) bool {
 	s.settle(t)
+	s.drawOn(t)
 	for !t.full() {
 		end, ok := s.offers.next(s.seqOf)
+		if lots, at := s.draws.next(); lots != nil && at <= t.Now && (!ok || at < end.at) {
+			s.draw(t, lots)
+			s.drawOn(t)
+			continue
+		}
 		if !ok || end.at > t.Now {
 			break
 		}
@@ -285,12 +305,15 @@ func (s *State) Due(t *Turn) bool {
 
 func (s *State) seqOf(n uint32) uint64 { return s.claims.at(n).seq }
 
-// NextDue is when Due has something to do: the first deadline, or 1 (at once) when promotions are left over.
+// NextDue is when Due has something to do: the first deadline or draw, or 1 (at once) when a turn left something over.
 func (s *State) NextDue() (Time, bool) {
-	if len(s.unsettled) > 0 {
+	if len(s.unsettled) > 0 || s.draws.first() != nil {
 		return 1, true
 	}
 	end, ok := s.offers.next(s.seqOf)
+	if lots, at := s.draws.next(); lots != nil && (!ok || at < end.at) {
+		return at, true
+	}
 	return end.at, ok
 }
 

@@ -30,11 +30,15 @@ func (s *State) Pool(name string) (PoolView, bool) {
 }
 
 func (p *pool) view() PoolView {
-	return PoolView{
+	v := PoolView{
 		Name: p.name, Config: p.config.clone(),
-		Seated: p.seated, Offered: p.offered, Waiting: p.line.waiting(), Free: p.free(), Over: p.over(),
+		Seated: p.seated, Offered: p.offered, Waiting: p.line.waiting(), Entered: p.entered, Free: p.free(), Over: p.over(),
 		Seq: p.put.seq, At: p.put.at,
 	}
+	if p.lottery != nil && p.lottery.drawn {
+		v.Drawn, v.Seed = true, p.lottery.seed
+	}
+	return v
 }
 
 // Pools shows at most most pools in the order they were made, behind the one named after ("" = from the first).
