@@ -74,9 +74,12 @@ func (c *call) write(status int, media []string, fill func([]byte) []byte) int {
 // problem answers with what went wrong.
 func (c *call) problem(p wire.Problem) int {
 	switch p.Code {
-	case wire.Busy, wire.Unknown:
-		// Jittered, so that who was turned away together does not come back together.
-		c.retry(&p, time.Second+rand.N(4*time.Second))
+	case wire.Unauthenticated, wire.Forbidden:
+		c.metrics.denied[p.Code].Inc()
+	case wire.Busy, wire.Unknown, wire.Limited:
+		if p.RetryAfterMS == 0 { // jittered, so that who was turned away together does not come back together
+			c.retry(&p, time.Second+rand.N(4*time.Second))
+		}
 		c.metrics.outcome(p.Code).Inc()
 	}
 	if p.Realm == "" && p.Code != wire.Malformed {

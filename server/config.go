@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -26,10 +27,21 @@ type Config struct {
 	// MaxWait bounds ?timeout=.
 	MaxWait time.Duration
 
+	// MaxDelay is how late work may begin on the mean before newcomers are turned away, when it lasts: with more, those who are let in
+	// wait longer and no more of them are served. Above 0.
+	MaxDelay time.Duration
+
 	// Auth proves who asks; nil = no authentication: everybody may do everything, and Listen takes loopback only.
 	Auth *auth.Authority
 	// Origins are the pages that may ask from a browser, exactly as browsers write them ("https://portal.example.edu").
 	Origins []string
+
+	// TLS serves HTTPS, HTTP/2 included, with at most MaxStreams requests at once on one connection; nil = plain HTTP.
+	TLS        *tls.Config
+	MaxStreams int
+	// PlainHTTPBehindAProxy lets Listen take any address without TLS. Tokens then cross the network readable, unless a proxy on this
+	// machine or a private network does the TLS. Only with Auth.
+	PlainHTTPBehindAProxy bool
 
 	// MaxConnections is the most open TCP connections; what is more is answered busy and closed. At least 1.
 	MaxConnections int
@@ -77,6 +89,8 @@ func DefaultConfig() Config {
 		ConfirmWait:    250 * time.Millisecond,
 		RecordWait:     10 * time.Second,
 		MaxWait:        60 * time.Second,
+		MaxDelay:       20 * time.Millisecond,
+		MaxStreams:     128,
 		MaxConnections: 100_000,
 		MaxSockets:     100_000,
 		MaxStrangers:   4_096,
@@ -107,6 +121,10 @@ func (c *Config) validate() error {
 		return errors.New("server: ConfirmWait and RecordWait must be above 0 and at most MaxWait")
 	case c.MaxConnections < 1 || c.MaxSockets < 1 || c.MaxStrangers < 1:
 		return errors.New("server: MaxConnections, MaxSockets and MaxStrangers must be at least 1")
+	case c.MaxDelay <= 0 || c.MaxStreams < 1:
+		return errors.New("server: MaxDelay must be above 0, MaxStreams at least 1")
+	case c.PlainHTTPBehindAProxy && (c.Auth == nil || c.TLS != nil):
+		return errors.New("server: PlainHTTPBehindAProxy goes with Auth, and without TLS")
 	case c.PersonRate <= 0 || c.PersonBurst < 1:
 		return errors.New("server: PersonRate must be above 0, PersonBurst at least 1")
 	case c.SocketQueue < 4<<10 || c.BackendQueue < c.SocketQueue || c.SocketPending < 1 || c.BackendPending < 1:

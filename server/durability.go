@@ -43,6 +43,7 @@ func (s *Server) settle(ctx context.Context, p patience, st engine.Stamp, mark u
 	}
 	ctx, cancel := context.WithDeadline(ctx, start.Add(p.limit))
 	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
 	if s.recorder.Wait(ctx, mark) != nil {
 		return wire.Confirmed, nil
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"holdfast/auth"
@@ -19,6 +20,10 @@ type entrance struct {
 
 	load    *door.Load
 	buckets *door.Buckets
+	conns   *connections
+
+	stopping context.Context // ended by stop: nobody waits any longer than for the confirmation
+	stop     context.CancelFunc
 }
 
 func newEntrance(cfg *Config) (*entrance, error) {
@@ -26,12 +31,20 @@ func newEntrance(cfg *Config) (*entrance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entrance{
+	load := door.DefaultLoadConfig()
+	load.Limit = cfg.MaxDelay
+	e := &entrance{
 		auth: cfg.Auth, origins: origins,
 		calls: newGate(cfg.MaxInFlight), sure: newGate(cfg.MaxConnections), feeds: newGate(cfg.MaxFeeds),
-		buckets: door.NewBuckets(cfg.PersonRate, cfg.PersonBurst, maxBuckets),
-	}, nil
+		load: door.NewLoad(load), buckets: door.NewBuckets(cfg.PersonRate, cfg.PersonBurst, maxBuckets),
+	}
+	e.conns = &connections{most: int64(cfg.MaxConnections), after: e.comeAgain, secret: cfg.TLS != nil, parting: make(chan struct{}, maxParting)}
+	e.stopping, e.stop = context.WithCancel(context.Background())
+	return e, nil
 }
+
+// comeAgain is when somebody who is turned away shall come again.
+func (e *entrance) comeAgain() time.Duration { return e.load.Return(int(e.calls.inside.Load())) }
 
 // maxBuckets bounds the persons whose rate is known at once. Who is forgotten begins with a full bucket.
 const maxBuckets = 1 << 18

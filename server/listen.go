@@ -9,31 +9,42 @@ import (
 )
 
 // Listen opens a listener on a loopback address, such as "127.0.0.1:8080", "[::1]:8080" or "localhost:8080". Any other is
-// refused: there is no authentication yet, so whoever reaches the port may claim for anybody and change everything.
-func Listen(addr string) (net.Listener, error) {
+// refused: without authentication whoever reaches the port may claim for anybody and change everything.
+func Listen(addr string) (net.Listener, error) { return new(Config).Listen(addr) }
+
+// Listen opens a listener on addr, HOST:PORT. Beyond loopback it does so only with Auth, and with TLS or PlainHTTPBehindAProxy; no host is then every
+// address of this machine.
+func (c *Config) Listen(addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: want HOST:PORT, such as 127.0.0.1:8080: %w", addr, err)
 	}
-	ips, err := loopback(host)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %q: %w", addr, err)
+	if c.Auth == nil || (c.TLS == nil && !c.PlainHTTPBehindAProxy) {
+		ips, err := loopback(host)
+		if err != nil && c.Auth == nil {
+			return nil, fmt.Errorf("listen on %q: %w. %s", addr, err, onlyLoopback)
+		} else if err != nil {
+			return nil, fmt.Errorf("listen on %q: %w. %s", addr, err, onlySecret)
+		}
+		host = ips[0].String() // the address that was looked at is the one that is opened: the name is not resolved twice
 	}
-	// The address that was looked at is the one that is opened: the name is not resolved twice.
-	l, err := net.Listen("tcp", net.JoinHostPort(ips[0].String(), port))
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	return l, nil
 }
 
-const onlyLoopback = "Holdfast has no authentication yet, so it listens on loopback only (127.0.0.1, [::1] or localhost): " +
-	"whoever reaches the port may do everything. Listen on 127.0.0.1 and put what authenticates, such as your own backend, on the same machine"
+const (
+	onlyLoopback = "Without authentication Holdfast listens on loopback only (127.0.0.1, [::1] or localhost): " +
+		"whoever reaches the port may do everything. Configure keys or tokens, or listen on 127.0.0.1 and put what authenticates, such as your own backend, on the same machine"
+	onlySecret = "Without TLS Holdfast listens on loopback only: tokens would cross the network readable. Give it a certificate, or say that a proxy in front of it does the TLS"
+)
 
 // loopback gives the addresses of a host when all of them are loopback ones, IPv4 first.
 func loopback(host string) ([]netip.Addr, error) {
 	if host == "" {
-		return nil, fmt.Errorf("no host means every address of this machine. %s", onlyLoopback)
+		return nil, fmt.Errorf("no host means every address of this machine")
 	}
 	ips := []netip.Addr{}
 	if ip, err := netip.ParseAddr(host); err == nil {
@@ -44,7 +55,7 @@ func loopback(host string) ([]netip.Addr, error) {
 	first := 0
 	for i, ip := range ips {
 		if !ip.Unmap().IsLoopback() {
-			return nil, fmt.Errorf("%s is not a loopback address. %s", ip, onlyLoopback)
+			return nil, fmt.Errorf("%s is not a loopback address", ip)
 		}
 		if ip.Unmap().Is4() && !ips[first].Unmap().Is4() {
 			first = i

@@ -22,6 +22,8 @@ type metrics struct {
 	byStatus  [seat.Statuses]prometheus.Counter
 	byCode    map[holdfast.Code]prometheus.Counter
 	other     prometheus.Counter
+	turned    map[string]prometheus.Counter        // by why
+	denied    map[holdfast.Code]prometheus.Counter // by the problem's code
 	exhibited http.Handler
 }
 
@@ -41,6 +43,7 @@ func newMetrics(s *Server) (*metrics, error) {
 		other:     decisions.WithLabelValues("other"),
 		exhibited: promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{}),
 	}
+	away, denied := m.turnedAway(), m.deniedFor()
 	for st := range m.byStatus {
 		m.byStatus[st] = decisions.WithLabelValues(seat.Status(st).String())
 	}
@@ -50,8 +53,11 @@ func newMetrics(s *Server) (*metrics, error) {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
-	collectors := []prometheus.Collector{decisions, m.decide, m.confirm, m.record, m.byRoute,
+	collectors := []prometheus.Collector{decisions, away, denied, m.decide, m.confirm, m.record, m.byRoute,
 		gauge("holdfast_http_in_flight", "Requests at work, feeds apart.", func() float64 { return float64(s.calls.inside.Load() + s.sure.inside.Load()) }),
+		gauge("holdfast_http_connections", "Open TCP connections.", func() float64 { return float64(s.conns.open.Load()) }),
+		gauge("holdfast_queue_delay_seconds", "How late goroutines ran on the mean in the last window of 100 ms.", func() float64 { return s.load.Delay().Seconds() }),
+		gauge("holdfast_admitted_share", "The share of newcomers that is let in, 0.05 to 1: below 1 there is more to do than can be done.", s.load.Share),
 		gauge("holdfast_http_feeds", "Open feeds.", func() float64 { return float64(s.feeds.inside.Load()) }),
 	}
 	for _, c := range collectors {
@@ -60,6 +66,28 @@ func newMetrics(s *Server) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// turnedAway makes the counters of who is turned away.
+func (m *metrics) turnedAway() prometheus.Collector {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_turned_away_total",
+		Help: "Requests turned away before a place in line was given, by why: too many in_flight (placed: of those who must be answered), feeds or connections, too much load, one person's rate."}, []string{"why"})
+	m.turned = map[string]prometheus.Counter{}
+	for _, why := range []string{newcomer.full(), placed.full(), feeding.full(), byLoad, byRate, byConnections} {
+		m.turned[why] = vec.WithLabelValues(why)
+	}
+	return vec
+}
+
+// deniedFor makes the counters of who may not.
+func (m *metrics) deniedFor() prometheus.Collector {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_denied_total",
+		Help: "Requests denied, by the code: unauthenticated (no token, or a bad one) or forbidden (not for this token, origin or host)."}, []string{"code"})
+	m.denied = map[holdfast.Code]prometheus.Counter{}
+	for _, code := range []holdfast.Code{wire.Unauthenticated, wire.Forbidden} {
+		m.denied[code] = vec.WithLabelValues(string(code))
+	}
+	return vec
 }
 
 func behind(durable, recorded uint64) uint64 {

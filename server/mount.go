@@ -61,7 +61,7 @@ func (s *Server) entry(r *route) http.HandlerFunc {
 func (c *call) enter() int {
 	if gate := c.gate(); gate != nil {
 		if !gate.enter() {
-			return c.turnAway("full", crowded)
+			return c.turnAway(c.route.class.full(), crowded)
 		}
 		defer gate.leave()
 	}
@@ -82,13 +82,16 @@ func (c *call) enter() int {
 			return c.limited(wait)
 		}
 		if !c.admit(c.key()) {
-			return c.turnAway("load", overloaded)
+			return c.turnAway(byLoad, overloaded)
 		}
 	}
 	if c.route.method != "*" { // what has no route takes any parameter, to say that it has none
 		if err := c.params(); err != nil {
 			return c.fail(err)
 		}
+	}
+	if c.route.class == newcomer {
+		defer c.load.Answered()
 	}
 	return c.route.handle(c)
 }

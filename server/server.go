@@ -4,12 +4,15 @@
 // It holds no state of its own. What it answers is the engine's decision; it waits for the confirmation as long as the
 // caller asked, and says how far the answer has got. An answer that cannot be told any more is "unknown", never a refusal.
 //
-// There is no authentication yet, so the server listens on loopback only and refuses requests of foreign origin.
+// Who asks proves it by a token (package auth); what each role may do stands in routes. Without authentication the server listens on loopback
+// only. Pages of another origin may ask only where the configuration names it. When more ask than can be served, newcomers are turned away
+// before they have a place; who has one is always answered.
 package server
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,6 +61,7 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 	if s.openapi, err = describe(); err != nil {
 		return nil, err
 	}
+	s.conns.turned = s.metrics.turned[byConnections]
 	s.mount()
 	s.http = &http.Server{
 		Handler:           s.Handler(),
@@ -66,6 +70,8 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+		TLSConfig:         cfg.TLS,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: cfg.MaxStreams},
 	}
 	return s, nil
 }
@@ -76,9 +82,20 @@ const readTimeout = 10 * time.Second
 // Handler is the whole API.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
-// Serve answers on l until Shutdown, and then returns nil. Take l from Listen.
+// Serve answers on l until Shutdown, and then returns nil. Take l from Listen: without authentication any other address than a loopback
+// one is an error.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); err != http.ErrServerClosed {
+	if at, ok := l.Addr().(*net.TCPAddr); ok && s.auth == nil && !at.IP.IsLoopback() {
+		l.Close()
+		return fmt.Errorf("server: %s is not a loopback address. %s", at, onlyLoopback)
+	}
+	s.load.Start()
+	l = s.conns.over(l)
+	serve := s.http.Serve
+	if s.cfg.TLS != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); err != http.ErrServerClosed {
 		return err
 	}
 	return nil
@@ -88,9 +105,10 @@ func (s *Server) Serve(l net.Listener) error {
 // is left. The engine must live until then: the last answers wait for its confirmation.
 func (s *Server) Shutdown(ctx context.Context) error {
 	// 1. /readyz says stopping and new requests are busy, so that whoever spreads the load goes elsewhere.
-	// 2. Requests at work get their confirmation.
 	s.calls.close()
 	s.sure.close()
+	// 2. Requests at work get their confirmation; for the record of the customer's database nobody waits any more.
+	s.stop()
 	err := errors.Join(s.calls.drained(ctx), s.sure.drained(ctx))
 	// 3. (Here the connections that people keep open are told to come back, and closed.)
 	// 4. Feeds give what is confirmed by now, the last answers included, and end.
@@ -102,5 +120,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err != nil {
 		s.http.Close()
 	}
+	s.load.Close()
+	s.conns.said.Wait()
 	return err
 }

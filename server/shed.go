@@ -14,6 +14,18 @@ var (
 	tooOften   = wire.New(wire.Limited, "You ask too often. Nothing was recorded: ask again.")
 )
 
+// Why somebody is turned away, as the metric has it.
+const (
+	byLoad        = "load"
+	byRate        = "rate"
+	byConnections = "connections"
+)
+
+// full is the reason of a gate that is full.
+func (k class) full() string {
+	return [...]string{newcomer: "in_flight", placed: "placed", feeding: "feeds", open: "open"}[k]
+}
+
 // key is whom a newcomer's request is for, as the load knows them; empty = nobody in particular.
 func (c *call) key() string {
 	person := c.person
@@ -28,11 +40,15 @@ func (c *call) key() string {
 
 // turnAway answers that there is no room now. Nothing was read of the body, nothing decided.
 func (c *call) turnAway(why string, p wire.Problem) int {
+	c.load.Turned()
+	c.metrics.turned[why].Inc()
+	c.retry(&p, c.comeAgain())
 	return c.problem(p)
 }
 
 // limited answers who asks more often than a person may.
 func (c *call) limited(wait time.Duration) int {
+	c.metrics.turned[byRate].Inc()
 	p := tooOften
 	c.retry(&p, wait)
 	return c.problem(p)
