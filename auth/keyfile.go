@@ -196,12 +196,18 @@ func (f KeyFile) lock() (unlock func() error, err error) {
 }
 
 func (f KeyFile) replace(b []byte) error {
+	if at, err := filepath.EvalSymlinks(f.Path); err == nil {
+		f.Path = at // the file changes, not the link to it
+	}
 	dir := filepath.Dir(f.Path)
 	temp, err := os.CreateTemp(dir, ".keys-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = temp.Write(b)
+	if err == nil {
+		err = f.own(temp)
+	}
 	if err == nil {
 		err = temp.Sync()
 	}
@@ -216,4 +222,18 @@ func (f KeyFile) replace(b []byte) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// own gives the new file to whom the old one belongs, or else the directory, so that a server can still read what root edited.
+func (f KeyFile) own(temp *os.File) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	var st unix.Stat_t
+	if unix.Stat(f.Path, &st) != nil {
+		if err := unix.Stat(filepath.Dir(f.Path), &st); err != nil {
+			return err
+		}
+	}
+	return temp.Chown(int(st.Uid), int(st.Gid))
 }
