@@ -65,7 +65,7 @@ func badBodies() (list []bad) {
 		{`{"capacity":1,"promotion":"offer"}`, "answer_seconds"}, {`{"capacity":1,"answer_seconds":60}`, "answer_seconds"},
 		{`{"capacity":1,"promotion":"offer","answer_seconds":0}`, "answer_seconds"}, {`{"capacity":1,"promotion":"offer","answer_seconds":7776001}`, "answer_seconds"},
 		{`{"capacity":1,"promotion":"offer","answer_seconds":1.5}`, "answer_seconds"}, {`{"capacity":1,"group":"a b"}`, "group"}, {`{"capacity":1,"group":".."}`, "group"},
-		{`{"capacity":1,"group":""}`, "group"}, {`{"capacity":1,"group":"` + strings.Repeat("g", 129) + `"}`, "group"}, {`{"capacity":1,"order":"lottery"}`, "order"},
+		{`{"capacity":1,"group":""}`, "group"}, {`{"capacity":1,"group":"` + strings.Repeat("g", 129) + `"}`, "group"}, {`{"capacity":1,"order":"lottery"}`, "opens_at"},
 		{`{"capacity":1,"order":"random"}`, "order"}, {`{"capacity":1,"data":null}`, "data"}, {`{"capacity":1,"data":"` + strings.Repeat("d", 17000) + `"}`, "data"},
 		{`{"capacity":1,"data":{"a":1,"a":1}}`, "data.a"}, {`{"capacity":1,"pool":"c1"}`, "pool"},
 	}...)...)

@@ -31,7 +31,7 @@ type Answer struct {
 	Realm    string        `json:"realm,omitempty"`
 	Pool     string        `json:"pool,omitempty"`
 	Person   string        `json:"person,omitempty"`
-	Status   string        `json:"status,omitempty"` // none, waiting, offered, seated, released; empty when refused
+	Status   string        `json:"status,omitempty"` // none, waiting, offered, seated, released, entered; empty when refused
 	Seat     uint32        `json:"seat,omitempty"`
 	Position uint32        `json:"position,omitempty"` // 1 is next
 	Ticket   uint32        `json:"ticket,omitempty"`

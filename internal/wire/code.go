@@ -50,7 +50,7 @@ var meanings = [...]Meaning{
 	{seat.NoOffer, http.StatusConflict, "There is no such seat offer", "There is no seat offer with this number (any more). Nothing was changed."},
 	{seat.NoSeat, http.StatusConflict, "The seat to give up is not held", "A swap gives up a seat in held_pool, and the person has none there."},
 	{seat.SwapPending, http.StatusConflict, "The seat to give up is part of another swap", "That seat is given up by the swap that waits in held_pool."},
-	{seat.Conflict, http.StatusConflict, "The group cannot change while claims live", "Release the claims first, or keep the group. Nothing was changed."},
+	{seat.Conflict, http.StatusConflict, "The group and the order cannot change while claims live", "Release the claims first, or keep the group and the order. Nothing was changed."},
 	{seat.UnknownPool, http.StatusNotFound, "No such pool", "Nobody has put a pool of this name in the realm."},
 	{seat.NotAll, http.StatusConflict, "Another item of the basket was refused", "Nothing was changed: the basket is all or nothing."},
 	{holdfast.UnknownRealm, http.StatusNotFound, "No such realm", "Nobody has put a realm of this name."},

@@ -44,9 +44,9 @@ func ParsePool(pool string, body []byte) (seat.PutPool, error) {
 	switch o := f.filled("order"); o {
 	case "", "arrival":
 	case "lottery":
-		f.wrong("order", `"lottery" is not available yet: leave it out, or say "arrival"`)
+		c.Order = seat.Lottery
 	default:
-		f.wrong("order", fmt.Sprintf(`is %.64q: it must be "arrival"`, o))
+		f.wrong("order", fmt.Sprintf(`is %.64q: it must be "arrival" or "lottery"`, o))
 	}
 	c.Data = f.json("data")
 	return finish(f, seat.PutPool{Pool: pool, Config: c})

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/hex"
 	"time"
 
 	"holdfast/seat"
@@ -34,6 +35,10 @@ func AppendPoolRow(b []byte, v *seat.PoolView, confirmed bool) []byte {
 	return append(AppendTime(b, `,"at":"`, v.At), '}')
 }
 
+func appendHex(b []byte, name string, digest *[32]byte) []byte {
+	return append(hex.AppendEncode(append(b, name...), digest[:]), '"')
+}
+
 func appendPoolMembers(b []byte, v *seat.PoolView, confirmed bool) []byte {
 	c := &v.Config
 	b = appendPlain(b, `"pool":"`, v.Name)
@@ -56,7 +61,13 @@ func appendPoolMembers(b []byte, v *seat.PoolView, confirmed bool) []byte {
 	if c.Group != "" {
 		b = appendPlain(b, `,"group":"`, c.Group)
 	}
-	b = append(b, `,"order":"arrival"`...)
+	b = appendPlain(b, `,"order":"`, c.Order.String())
+	if c.Order == seat.Lottery {
+		b = appendHex(b, `,"seed_hash":"`, &c.SeedHash)
+	}
+	if v.Drawn {
+		b = appendHex(b, `,"seed":"`, &v.Seed)
+	}
 	if c.Data != "" {
 		b = append(b, `,"data":`...)
 		b = append(b, c.Data...) // checked to be JSON when it was put
@@ -64,6 +75,7 @@ func appendPoolMembers(b []byte, v *seat.PoolView, confirmed bool) []byte {
 	b = appendNumber(b, `,"seated":`, uint64(v.Seated))
 	b = appendNumber(b, `,"offered":`, uint64(v.Offered))
 	b = appendNumber(b, `,"waiting":`, uint64(v.Waiting))
+	b = appendNumber(b, `,"entered":`, uint64(v.Entered))
 	b = appendNumber(b, `,"free":`, uint64(v.Free))
 	b = appendNumber(b, `,"over":`, uint64(v.Over))
 	if confirmed {
