@@ -29,11 +29,13 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 		Example: `  holdfast rush
   holdfast rush --kill 3
   holdfast rush --restart 2
+  holdfast rush --ws --storm
   holdfast rush --courses courses.csv --wishes wishes.csv --squeeze 0.5
   holdfast rush --target http://127.0.0.1:7777
   holdfast rush --json --answers answers.ndjson --report rush.html --data ./rush-data`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Fit = !cmd.Flags().Changed("students")
 			if err := cfg.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -62,6 +64,8 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 	f.StringVar(&cfg.Target, "target", "", "`URL` of a running server, instead of a child")
 	f.StringVar(&cfg.Token, "token", "", "bearer token for the target")
 	f.IntVar(&cfg.Kill, "kill", 0, "kill -9 the child this often in the middle of act 2")
+	f.BoolVar(&cfg.WS, "ws", false, "every student on a WebSocket of their own: lobby, opening, pushes")
+	f.BoolVar(&cfg.Storm, "storm", false, "with --ws: cut all connections at once, and let everybody come back")
 	f.IntVar(&cfg.Restart, "restart", 0, "stop the child in good order and start it again this often in the middle of act 2")
 	f.StringVar(&cfg.Data, "data", "", "`DIR` of the child's data, kept; the SQLite file in it is holdfast.db")
 	f.StringVar(&cfg.Database, "database", "", "`URL` of the child's database (postgres://…)")
@@ -72,7 +76,10 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 }
 
 func adviseRush(err error, cfg *rush.Config) error {
+	var files *rush.FilesError
 	switch {
+	case errors.As(err, &files) && files.Fit >= 4:
+		return advise(err, "holdfast rush --ws --students %d, or raise the limit (as root: ulimit -Hn %d)", files.Fit, files.Needed())
 	case errors.Is(err, rush.ErrNotEmpty):
 		return advise(err, "holdfast verify %s (to look at what is there), or begin in another directory: holdfast rush --data OTHER", cfg.Data)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):

@@ -31,11 +31,11 @@ func newStage(students int) *stage {
 // finish takes the end and the head of the log from what was recorded.
 func (s *stage) finish(c *crowd, act uint8) {
 	c.records(func(r *record) {
-		if r.act == act && confirmed(int(r.status), r.body) {
+		if r.act == act && !r.errand.push() && confirmed(int(r.status), r.body) {
 			if !r.again {
 				s.ended = max(s.ended, r.received)
 			}
-			s.lastAsOf = max(s.lastAsOf, asOf(r.body))
+			s.lastAsOf = max(s.lastAsOf, r.asOf())
 		}
 	})
 }

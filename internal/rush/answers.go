@@ -42,7 +42,9 @@ type reading struct {
 	Refused    *struct {
 		Code string `json:"code"`
 	} `json:"refused"`
-	Items []reading `json:"items"`
+	Items  []reading `json:"items"`
+	Person string    `json:"person"`
+	Claims []reading `json:"claims"` // of a push
 }
 
 // readAnswers reads what is wanted of the shelves, sorted by as_of and then by arrival.
@@ -82,6 +84,9 @@ func readRecord(c *crowd, r *record, all []answer) ([]answer, error) {
 	a.Realm, a.Person = c.realm, c.plan.people[r.person]
 	a.AsOf, a.Durability = top.AsOf, top.Durability
 	a.SentAt, a.ReceivedAt = c.began.Add(r.sent), c.began.Add(r.received)
+	if r.errand.push() {
+		return a.readPush(c, &top, all)
+	}
 	courses := []int32{r.course}
 	if r.course < 0 {
 		courses = c.plan.wishes[r.person]
@@ -112,6 +117,23 @@ func readRecord(c *crowd, r *record, all []answer) ([]answer, error) {
 			item.At = top.At
 		}
 		all = append(all, a.fill(c, courses[i], item, false))
+	}
+	return all, nil
+}
+
+// readPush appends the answers of one push of claims: its rows.
+func (a answer) readPush(c *crowd, top *reading, all []answer) ([]answer, error) {
+	if top.Person != a.Person {
+		return nil, fmt.Errorf("%s was told the claims of %q", a.Person, top.Person)
+	}
+	a.Durability = "confirmed"
+	for i := range top.Claims {
+		row := &top.Claims[i]
+		course, ok := c.plan.index()[row.Pool]
+		if !ok {
+			return nil, fmt.Errorf("%s was told of a claim in %q, which is not of this rush", a.Person, row.Pool)
+		}
+		all = append(all, a.fill(c, course, row, false))
 	}
 	return all, nil
 }

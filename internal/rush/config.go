@@ -26,6 +26,10 @@ type Config struct {
 	Wishes  string  // catalogue: CSV with student, course, rank
 	Squeeze float64 // the catalogue's capacities are multiplied by it, never below 1 where there was a seat
 
+	WS    bool // every student has a WebSocket of their own
+	Storm bool // with WS: at the end all connections are cut at once, and come back
+	Fit   bool // with WS: as many of the Students as the limit of open files allows; else too many are an error
+
 	Target   string // URL of a running server; empty = start a child
 	Token    string // sent as a bearer token; empty = none
 	Kill     int    // kill -9 the child this often in the middle of act 2
@@ -84,6 +88,8 @@ func (c *Config) Validate() error {
 		return errors.New("--kill needs a server of its own; a --target is never killed")
 	case c.Target != "" && c.Restart > 0:
 		return errors.New("--restart needs a server of its own; a --target is never stopped")
+	case c.Storm && !c.WS:
+		return errors.New("--storm cuts the connections of --ws")
 	case c.Target != "" && (c.Data != "" || c.Database != ""):
 		return errors.New("--data and --database are for a server of its own; a --target has its own")
 	}

@@ -53,20 +53,26 @@ func parseAddress(target, token string) (address, error) {
 // requestLimit is the longest that one request may take.
 const requestLimit = 30 * time.Second
 
-func dial(ctx context.Context, a address) (*conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
+// dialRaw opens a connection; from is the local address, nil = whatever the system takes.
+func dialRaw(ctx context.Context, a address, from net.Addr) (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: from}
 	nc, err := d.DialContext(ctx, "tcp", a.host)
-	if err != nil {
+	if err != nil || !a.tls {
+		return nc, err
+	}
+	name, _, _ := net.SplitHostPort(a.host)
+	t := tls.Client(nc, &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}})
+	if err := t.HandshakeContext(ctx); err != nil {
+		nc.Close()
 		return nil, err
 	}
-	if a.tls {
-		name, _, _ := net.SplitHostPort(a.host)
-		t := tls.Client(nc, &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}})
-		if err := t.HandshakeContext(ctx); err != nil {
-			nc.Close()
-			return nil, err
-		}
-		nc = t
+	return t, nil
+}
+
+func dial(ctx context.Context, a address) (*conn, error) {
+	nc, err := dialRaw(ctx, a, nil)
+	if err != nil {
+		return nil, err
 	}
 	head := "Host: " + a.name + "\r\nUser-Agent: holdfast-rush\r\n"
 	if a.token != "" {

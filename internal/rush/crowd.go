@@ -15,14 +15,16 @@ import (
 
 // crowd is everybody who asks: students taking turns on a bounded number of connections.
 type crowd struct {
-	plan   *plan
-	realm  string
-	seed   uint64
-	door   *door
-	began  time.Time // the zero of all durations
-	askers []*asker
-	done   atomic.Int64       // finished errands, for the progress bar
-	onDone func(finished int) // may be nil; called with the count of each finished errand of the running act
+	plan    *plan
+	realm   string
+	seed    uint64
+	door    *door
+	began   time.Time // the zero of all durations
+	askers  []*asker
+	shelves []*sharedShelf     // of students on connections of their own
+	quiet   []standstill       // when everything that had happened must have been told
+	done    atomic.Int64       // finished errands, for the progress bar
+	onDone  func(finished int) // may be nil; called with the count of each finished errand of the running act
 }
 
 func newCrowd(cfg *Config, p *plan, realm string, d *door) *crowd {
@@ -98,6 +100,13 @@ func (c *crowd) records(each func(*record)) {
 		for i := range a.shelf.records {
 			each(&a.shelf.records[i])
 		}
+	}
+	for _, s := range c.shelves {
+		s.mu.Lock()
+		for i := range s.shelf.records {
+			each(&s.shelf.records[i])
+		}
+		s.mu.Unlock()
 	}
 }
 
@@ -247,16 +256,22 @@ func (a *asker) basket(person int32, query string) *request {
 	b = append(append(b, "/baskets"...), query...)
 	a.path = b
 	body := append(append(a.body[:0], `{"person":"`...), a.crowd.plan.people[person]...)
-	body = append(body, `","mode":"each_or_wait","items":[`...)
-	for i, course := range a.crowd.plan.wishes[person] {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(append(body, `{"pool":"`...), a.crowd.plan.courses[course].name...)
-		body = append(body, `","if_seq":0}`...)
-	}
-	a.body = append(body, "]}"...)
+	body = appendItems(append(body, `",`...), a.crowd.plan, person)
+	a.body = append(body, '}')
 	return &request{method: http.MethodPost, path: b, body: a.body}
+}
+
+// appendItems appends what a basket asks for.
+func appendItems(b []byte, p *plan, person int32) []byte {
+	b = append(b, `"mode":"each_or_wait","items":[`...)
+	for i, course := range p.wishes[person] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, `{"pool":"`...), p.courses[course].name...)
+		b = append(b, `","if_seq":0}`...)
+	}
+	return append(b, ']')
 }
 
 const ifNoneMatch = "If-None-Match: *\r\n"

@@ -24,6 +24,19 @@ type plan struct {
 	wishes  [][]int32 // act 2: for each person the courses, first wish first; none = takes no part
 	order   []press   // act 2: who presses, in the order of the crowd
 	maxWish int       // longest of wishes
+
+	byName map[string]int32 // courses; index makes it
+}
+
+// index finds courses by name. One goroutine at a time may call it.
+func (p *plan) index() map[string]int32 {
+	if p.byName == nil {
+		p.byName = make(map[string]int32, len(p.courses))
+		for i, c := range p.courses {
+			p.byName[c.name] = int32(i)
+		}
+	}
+	return p.byName
 }
 
 // press is one student pressing the button once in act 2.

@@ -28,13 +28,20 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	wanted := cfg.Students
+	if cfg.WS {
+		if err := fitFiles(&cfg); err != nil {
+			return nil, err
+		}
+		cfg.Connections = min(cfg.Connections, liveConnections)
+	}
 	plan, err := makePlan(&cfg)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &play{cfg: &cfg, plan: plan, progress: newProgress(&cfg), died: cancel}
+	p := &play{cfg: &cfg, plan: plan, progress: newProgress(&cfg), died: cancel, live: live{wanted: wanted}}
 	defer p.progress.end()
 	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(err, p.close())
@@ -68,6 +75,8 @@ type play struct {
 	crowd    *crowd
 	outages  []outage // the kills and restarts of act 2, in order
 	before   uint64   // of a target: where its log ended before the realm was made
+	lobby    *lobby   // nil: the students take turns on a few connections
+	live     live
 }
 
 // open starts the server, or finds the one that runs, and makes the realm with its pools.
@@ -114,8 +123,16 @@ func (p *play) makeDir() (err error) {
 	return err
 }
 
+// leave ends the connections of the students.
+func (p *play) leave() {
+	if p.lobby != nil {
+		p.lobby.close()
+	}
+}
+
 // close stops the child and removes a temporary directory.
 func (p *play) close() (err error) {
+	p.leave()
 	if p.crowd != nil {
 		p.crowd.hangUp()
 	}
@@ -139,24 +156,42 @@ func (p *play) makePools(ctx context.Context) error {
 			return err
 		}
 	}
-	realm := c.door.address.prefix + "/v1/realms/" + c.realm
-	put := func(a *asker, path, body string) error {
-		rep, err := a.conn.do(&request{method: http.MethodPut, path: []byte(path), body: []byte(body)})
-		if err == nil && rep.status/100 != 2 {
-			err = fmt.Errorf("the server answered %d: %.300s", rep.status, rep.body)
-		}
-		if err != nil {
-			return fmt.Errorf("PUT %s: %w", path, err)
-		}
-		return nil
-	}
-	if err := put(c.askers[0], realm, `{"max_waits_per_person":`+strconv.Itoa(p.plan.waits())+`}`); err != nil {
+	if err := c.askers[0].put(p.realmPath(), `{"max_waits_per_person":`+strconv.Itoa(p.plan.waits())+`}`); err != nil {
 		return err
 	}
-	return c.each(ctx, len(p.plan.courses), func(_ context.Context, a *asker, i int) error {
+	opensAt := time.Time{}
+	if p.cfg.WS { // the instant is named when everybody is there
+		opensAt = time.Now().Add(24 * time.Hour)
+	}
+	return p.putPools(ctx, opensAt)
+}
+
+func (p *play) realmPath() string {
+	return p.crowd.door.address.prefix + "/v1/realms/" + p.crowd.realm
+}
+
+// putPools makes all pools, or makes them anew; they open at an instant, or, if it is zero, are open.
+func (p *play) putPools(ctx context.Context, opensAt time.Time) error {
+	opens := "}"
+	if !opensAt.IsZero() {
+		opens = `,"opens_at":"` + opensAt.UTC().Format("2006-01-02T15:04:05.000Z") + `"}`
+	}
+	return p.crowd.each(ctx, len(p.plan.courses), func(_ context.Context, a *asker, i int) error {
 		course := p.plan.courses[i]
-		return put(a, realm+"/pools/"+course.name, `{"capacity":`+strconv.Itoa(course.capacity)+`}`)
+		return a.put(p.realmPath()+"/pools/"+course.name, `{"capacity":`+strconv.Itoa(course.capacity)+opens)
 	})
+}
+
+// put makes a realm or a pool.
+func (a *asker) put(path, body string) error {
+	rep, err := a.conn.do(&request{method: http.MethodPut, path: []byte(path), body: []byte(body)})
+	if err == nil && rep.status/100 != 2 {
+		err = fmt.Errorf("the server answered %d: %.300s", rep.status, rep.body)
+	}
+	if err != nil {
+		return fmt.Errorf("PUT %s: %w", path, err)
+	}
+	return nil
 }
 
 // logEnd notes where the target's log ends: the feed is read from there, however long the history before it.
@@ -180,13 +215,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	c := p.crowd
 	w := watch(ctx, c)
 	defer w.stop()
-	p.progress.phase("act 1", len(p.plan.opening), c)
-	opening, err := playOpening(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	p.progress.phase("act 2", len(p.plan.order), c)
-	university, err := p.interrupted(ctx, len(p.plan.order), playUniversity)
+	opening, university, err := p.acts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +253,8 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	}
 	s := summarize(p, answers, verdict)
 	s.addStages(p, opening, university, answers)
-	s.addLeaving(left, verdict)
+	s.addLeaving(left)
+	s.addLive(p, answers, verdict)
 	s.addMirror(hasDatabase, recorded-university.ended, most)
 	if p.cfg.Answers != "" {
 		if err := writeAnswers(p.cfg.Answers, answers); err != nil {
@@ -232,6 +262,22 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 		}
 	}
 	return s, nil
+}
+
+// acts plays both acts.
+func (p *play) acts(ctx context.Context) (opening, university *stage, err error) {
+	if p.cfg.WS {
+		p.progress.phase("connecting", 0, p.crowd)
+		p.lobby = newLobby(ctx, p.crowd)
+		return p.playLive(ctx)
+	}
+	p.progress.phase("act 1", len(p.plan.opening), p.crowd)
+	if opening, err = playOpening(ctx, p.crowd); err != nil {
+		return nil, nil, err
+	}
+	p.progress.phase("act 2", len(p.plan.order), p.crowd)
+	university, err = p.interrupted(ctx, len(p.plan.order), playUniversity)
+	return opening, university, err
 }
 
 // leaving lets some of those who hold a seat of act 2 leave.
@@ -254,7 +300,11 @@ func (p *play) leaving(ctx context.Context, answers []answer, after uint64) (*le
 	})
 	rng := random(p.cfg.Seed, streamLeave)
 	rng.Shuffle(len(seated), func(i, j int) { seated[i], seated[j] = seated[j], seated[i] })
-	leavers := seated[:int(p.cfg.Leave*float64(len(seated)))]
+	most := int(p.cfg.Leave * float64(len(seated)))
+	leavers := seated[:most]
+	if p.lobby != nil {
+		return p.leavingLive(ctx, leavers, seated[most:min(2*most, len(seated))])
+	}
 	if len(leavers) == 0 {
 		return &leaving{}, nil
 	}
@@ -276,6 +326,7 @@ func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
 		v, _, err := verify(p.crowd, nil, answers, log)
 		return v, err
 	}
+	p.leave()
 	p.crowd.hangUp()
 	if err := p.child.stop(); err != nil {
 		return nil, err

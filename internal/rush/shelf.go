@@ -2,6 +2,7 @@ package rush
 
 import (
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -18,6 +19,20 @@ const (
 	errandFirst                     // the same, the first one after hello: what changed meanwhile
 )
 
+func (e errand) String() string {
+	switch e {
+	case errandClaim, errandLate:
+		return "claim"
+	case errandLook:
+		return "look"
+	case errandBasket:
+		return "basket"
+	case errandRelease:
+		return "release"
+	}
+	return "push"
+}
+
 // push says whether the student did not ask.
 func (e errand) push() bool { return e >= errandPush }
 
@@ -33,6 +48,14 @@ type record struct {
 	sent     time.Duration
 	received time.Duration // both since the rush began
 	body     []byte
+}
+
+// asOf is the place in the log at which the answer was true.
+func (r *record) asOf() uint64 {
+	if r.errand.push() {
+		return pushedAsOf(r.body)
+	}
+	return asOf(r.body)
 }
 
 // putOff says whether nothing was decided: busy, too often, or unknown. The student asks again.
@@ -58,4 +81,16 @@ func (s *shelf) put(r record) {
 	s.chunk = append(s.chunk, r.body...)
 	r.body = s.chunk[start:len(s.chunk):len(s.chunk)]
 	s.records = append(s.records, r)
+}
+
+// sharedShelf is a shelf of several students.
+type sharedShelf struct {
+	mu    sync.Mutex // guards shelf
+	shelf shelf
+}
+
+func (s *sharedShelf) put(r record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shelf.put(r)
 }

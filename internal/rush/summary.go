@@ -33,7 +33,8 @@ type Summary struct {
 	LatencyMS          map[string]Percentiles `json:"latency_ms"` // of act 2
 	Acts               []Act                  `json:"acts"`
 	Leaving            Leaving                `json:"leaving"`
-	Mirror             *Mirror                `json:"mirror"` // null: no database was there
+	Live               *Live                  `json:"live,omitempty"` // with --ws
+	Mirror             *Mirror                `json:"mirror"`         // null: no database was there
 	Kills              int                    `json:"kills"`
 	OutagesMS          []float64              `json:"outages_ms"` // of the kills
 	Restarts           int                    `json:"restarts"`
@@ -203,7 +204,7 @@ func (a *Act) add(st *stage, answers []answer, act uint8) {
 func outcome(answers []answer, act uint8) map[string]int {
 	last := map[claimKey]string{}
 	for i := range answers {
-		if a := &answers[i]; a.act == act && stands(a.Durability) {
+		if a := &answers[i]; a.act == act && !a.errand.push() && stands(a.Durability) {
 			// A look after a refusal shows no standing: the refusal is what the student knows.
 			key := claimKey{a.course, a.person}
 			if a.Status == "none" && last[key] != "" {
@@ -219,7 +220,7 @@ func outcome(answers []answer, act uint8) map[string]int {
 	return counts
 }
 
-func (s *Summary) addLeaving(l *leaving, v *verdict) {
+func (s *Summary) addLeaving(l *leaving) {
 	s.Leaving = Leaving{SeatsGivenBack: l.left, MovedUp: l.moved, LateDuplicates: l.late}
 	if len(l.seen) > 0 {
 		seen := percentiles(histogram(l.seen))

@@ -28,6 +28,12 @@ func (s *Summary) table() []byte {
 	}
 	line("Holdfast: the seat rush")
 	line("%s", s.where())
+	if s.Live != nil {
+		line("")
+		line("THE LOBBY AND THE OPENING  Everybody waits on a connection; all courses open at one instant.")
+		line("")
+		s.liveRows(row)
+	}
 	for i := range s.Acts {
 		a := &s.Acts[i]
 		line("")

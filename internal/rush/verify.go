@@ -22,8 +22,9 @@ type verdict struct {
 	checks     map[string]uint64 // how often each invariant was looked at
 	violations []sim.Violation
 	unlisted   int // violations beside those
-	promoted   int
+	moves      []promotion
 	filling    []filling
+	gaps       map[uint8]map[int32]bool // by act: the students who missed something that a push should have told
 }
 
 // filling is the state of all seats of act 2 after an event.
@@ -43,7 +44,8 @@ type ledger struct {
 	seated  int // act 2
 	inLine  int
 	filling []filling
-	moved   int
+	moves   []promotion
+	freed   map[string]claimKey // by pool: who gave up a seat there last
 }
 
 type entry struct {
@@ -55,7 +57,7 @@ type entry struct {
 
 func newLedger(c *crowd) *ledger {
 	l := &ledger{
-		realm: c.realm, courses: map[string]int32{}, people: map[string]int32{},
+		realm: c.realm, courses: map[string]int32{}, people: map[string]int32{}, freed: map[string]claimKey{},
 		claims: make(map[claimKey]entry, c.plan.claims()+len(c.plan.opening)),
 	}
 	for _, course := range c.plan.courses {
@@ -91,7 +93,7 @@ func (l *ledger) apply(e *holdfast.Event) {
 	case seat.SeatTaken:
 		next.status = seat.Seated
 		if e.Seat.Cause == seat.ByPromotion {
-			l.moved++
+			l.moves = append(l.moves, promotion{l.key(e.Seat.Pool, e.Seat.Person), l.freed[e.Seat.Pool], e.Seq})
 		}
 	case seat.LineJoined:
 		next.status = seat.Waiting
@@ -99,6 +101,7 @@ func (l *ledger) apply(e *holdfast.Event) {
 		next.status = seat.Offered
 	case seat.SeatFreed:
 		next.status = seat.Released
+		l.freed[e.Seat.Pool] = l.key(e.Seat.Pool, e.Seat.Person)
 	default:
 		return
 	}
@@ -161,6 +164,7 @@ type verifier struct {
 	starts  []uint64 // where each run of the child began; nil: it is not ours, so nobody knows its runs
 	orderly []bool   // how each run of the child ended: true = it was stopped in good order
 	check   *sim.Checker
+	views   *views // nil: nobody was on a connection of their own
 }
 
 // verify compares every answer with the log, by the named invariants. The answers are sorted by as_of.
@@ -171,7 +175,7 @@ type verifier struct {
 //
 // orderly says how each run of the child ended; nil: the server is not ours.
 func verify(c *crowd, orderly []bool, answers []answer, log source) (*verdict, *ledger, error) {
-	v := &verifier{verdict: verdict{rows: -1}, answers: answers, orderly: orderly, check: sim.NewChecker(holdfast.NewState())}
+	v := &verifier{verdict: verdict{rows: -1}, answers: answers, orderly: orderly, check: sim.NewChecker(holdfast.NewState()), views: newViews(c, answers)}
 	err := log(func(e *holdfast.Event) error {
 		if orderly != nil && e.Kind() == holdfast.Started {
 			v.starts = append(v.starts, e.Seq)
@@ -205,7 +209,10 @@ func verify(c *crowd, orderly []bool, answers []answer, log source) (*verdict, *
 		v.violations = append(v.violations, found)
 	}
 	v.unlisted += report.Found - len(report.Violations)
-	v.promoted, v.filling = l.moved, l.filling
+	if v.views != nil {
+		v.checks["L1"], v.gaps = v.views.looked, v.views.gaps
+	}
+	v.moves, v.filling = l.moves, l.filling
 	v.compareAnswers(answers)
 	return &v.verdict, l, nil
 }
@@ -214,6 +221,7 @@ func verify(c *crowd, orderly []bool, answers []answer, log source) (*verdict, *
 func (v *verifier) tell(seq uint64) {
 	for ; v.next < len(v.answers) && v.answers[v.next].AsOf < seq; v.next++ {
 		a := &v.answers[v.next]
+		v.tellViews(a.AsOf)
 		binding := a.Answer
 		if end := v.survived(a.run); a.AsOf > end {
 			if !stands(a.Durability) && !v.orderly[a.run] {
@@ -234,10 +242,12 @@ func (v *verifier) tell(seq uint64) {
 		}
 		binding.Seq = v.places.of(a.Seq)
 		v.check.Answer(&binding)
+		v.views.note(a)
 		if a.errand == errandLate && stands(a.Durability) {
 			v.check.Late(&binding)
 		}
 	}
+	v.tellViews(seq)
 }
 
 // survived gives the end of what a run of the server left behind.
@@ -264,6 +274,12 @@ func (v *verdict) violate(name string, seq uint64, format string, args ...any) {
 func (v *verdict) compareAnswers(answers []answer) {
 	latest := map[claimKey]*answer{}
 	holds := map[[2]uint64]*answer{} // course and seat: who was told to sit there
+	gaveUp := map[claimKey]bool{}    // somewhere a release was answered: a push may tell of it, and of who moved up, earlier
+	for i := range answers {
+		if a := &answers[i]; a.errand == errandRelease {
+			gaveUp[claimKey{a.course, a.person}] = true
+		}
+	}
 	for i := range answers {
 		a := &answers[i]
 		if !a.standing() {
@@ -271,7 +287,7 @@ func (v *verdict) compareAnswers(answers []answer) {
 		}
 		key := claimKey{a.course, a.person}
 		if had := latest[key]; had != nil {
-			if worse := gotWorse(had, a); worse != "" {
+			if worse := gotWorse(had, a); worse != "" && !(a.Status == "released" && gaveUp[key]) {
 				v.violate("J1", a.AsOf, "%s pressed again for %s and was told %s (as of %d after %d)", a.Person, a.Pool, worse, a.AsOf, had.AsOf)
 			}
 		}
@@ -280,7 +296,7 @@ func (v *verdict) compareAnswers(answers []answer) {
 		switch a.Status {
 		case "seated":
 			if who := holds[place]; who != nil && who.person != a.person && latest[claimKey{a.course, who.person}].Status == "seated" {
-				if !releasedLater(answers[i:], who) {
+				if !releasedLater(answers[i:], who) && !(a.errand.push() && gaveUp[claimKey{who.course, who.person}]) {
 					v.violate("S1", a.AsOf, "seat %d of %s was told to %s (as of %d) and to %s (as of %d)",
 						a.Seat, a.Pool, who.Person, who.AsOf, a.Person, a.AsOf)
 				}
