@@ -1,11 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
 
 	"holdfast"
+	"holdfast/auth"
 	"holdfast/engine"
 	"holdfast/internal/wire"
 	"holdfast/seat"
@@ -61,6 +63,11 @@ func postOverride(c *call) int {
 	cmd, err := wire.ParseOverride(c.pool, c.person, body)
 	if err != nil {
 		return c.fail(err)
+	}
+	if cmd.By == "" {
+		cmd.By = cmp.Or(c.id.Person, c.id.Name)
+	} else if c.id.Role == auth.Staff && cmd.By != c.id.Person && cmd.By != c.id.Name {
+		return c.problem(notInTheirName)
 	}
 	return c.command(cmd)
 }
@@ -131,6 +138,9 @@ func postBasket(c *call) int {
 	cmd, err := wire.ParseBasket(body)
 	if err != nil {
 		return c.fail(err)
+	}
+	if permit(&c.id, c.route.role, c.realm, cmd.Person) == forbidden {
+		return c.problem(notForYou)
 	}
 	c.person = cmd.Person
 	a, start, err := c.do(cmd)

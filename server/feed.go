@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"holdfast"
 	"holdfast/engine"
@@ -141,7 +142,16 @@ func (f *feed) run(end uint64) {
 		case <-ctx.Done():
 		}
 	}()
-	for f.left > 0 && (f.follow || f.seen < end) {
+	var nobody atomic.Bool // who reads is nobody any more
+	if f.auth != nil {
+		go func() { // ends with this feed or with their token
+			if f.ended(ctx, f.id) {
+				nobody.Store(true)
+				cancel()
+			}
+		}()
+	}
+	for f.left > 0 && (f.follow || f.seen < end) && !nobody.Load() {
 		events, ok, err := f.sub.TryNext()
 		if err == nil && !ok {
 			if f.flush() != nil {
@@ -152,7 +162,7 @@ func (f *feed) run(end uint64) {
 		switch {
 		case err == nil:
 			err = f.give(&events)
-		case f.r.Context().Err() != nil:
+		case f.r.Context().Err() != nil, nobody.Load():
 		case f.feeds.closing(): // give what is confirmed by now, and end
 			f.follow, end, err = false, f.engine.Durable().Seq, nil
 			ctx = f.r.Context()

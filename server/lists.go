@@ -75,6 +75,9 @@ func listRealms(c *call) int {
 	return c.read(func(s *holdfast.State) holdfast.Code {
 		seen := after == ""
 		for _, r := range s.Realms() {
+			if c.id.Realm != "" && r.Name != c.id.Realm {
+				continue
+			}
 			if !seen {
 				seen = r.Name == after
 				continue

@@ -71,7 +71,11 @@ func (c *call) enter() int {
 	if err := c.ids(); err != nil {
 		return c.fail(err)
 	}
-	switch permit(&c.id, c.route.role, c.realm, c.person) {
+	about := c.realm
+	if c.route.own {
+		about = c.id.Realm
+	}
+	switch permit(&c.id, c.route.role, about, c.person) {
 	case forbidden:
 		return c.problem(notForYou)
 	case elsewhere:

@@ -29,6 +29,7 @@ type route struct {
 	handle func(*call) int // returns the status it answered with
 	op     operation
 
+	own   bool                               // names no realm, and yet is for who is of one: it shows only that
 	names struct{ realm, pool, person bool } // which ids the path has; set by table
 }
 
@@ -110,7 +111,7 @@ func setupRoutes() []route {
 			op: operation{"putRealm", "Make a realm, or replace its limits", waits, nil, "RealmConfig", decided("Realm")}},
 		{method: "GET", path: realmPath, role: auth.Backend, handle: getRealm,
 			op: operation{"getRealm", "A realm as it stands", waits, nil, "", read("Realm")}},
-		{method: "GET", path: "/v1/realms", role: auth.Backend, handle: listRealms,
+		{method: "GET", path: "/v1/realms", role: auth.Backend, own: true, handle: listRealms,
 			op: operation{"listRealms", "The realms, in the order they were made", paged(), nil, "", read("RealmList")}},
 		{method: "PUT", path: poolPath, role: auth.Admin, class: placed, handle: putPool,
 			op: operation{"putPool", "Make a pool, or replace the whole of its configuration", waits, nil, "PoolConfig", decided("Pool")}},

@@ -19,6 +19,7 @@ const (
 	byLoad        = "load"
 	byRate        = "rate"
 	byConnections = "connections"
+	bySockets     = "sockets"
 )
 
 // full is the reason of a gate that is full.
