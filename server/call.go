@@ -90,22 +90,30 @@ func (c *call) problem(p wire.Problem) int {
 
 // fail answers an error of the engine or of the request.
 func (c *call) fail(err error) int {
+	p, known := problemOf(err)
+	if !known {
+		c.cfg.Logger.Error("a request failed", "route", c.route.pattern(), "error", err)
+	}
+	return c.problem(p)
+}
+
+// problemOf is what an error of the engine or of a request is to whoever asked; known is false where it should not have happened.
+func problemOf(err error) (p wire.Problem, known bool) {
 	var invalid *seat.Invalid
 	var refused *refusedError
 	switch {
 	case errors.As(err, &invalid):
-		return c.problem(wire.Malformation(invalid.Field, invalid.Problem))
+		return wire.Malformation(invalid.Field, invalid.Problem), true
 	case errors.As(err, &refused):
-		return c.problem(refused.problem)
+		return refused.problem, true
 	case errors.Is(err, engine.ErrBusy):
-		return c.problem(wire.New(wire.Busy, "The server has more to do than it can promise to keep. Nothing was recorded: ask again."))
+		return wire.New(wire.Busy, "The server has more to do than it can promise to keep. Nothing was recorded: ask again."), true
 	case errors.Is(err, engine.ErrStopped):
-		return c.problem(wire.New(wire.Busy, "The server is stopping. Nothing was recorded: ask again."))
+		return wire.New(wire.Busy, "The server is stopping. Nothing was recorded: ask again."), true
 	case errors.Is(err, engine.ErrUnknown):
-		return c.problem(wire.New(wire.Unknown, "The server cannot tell whether it took effect: its log failed or it is stopping. It was not refused: ask again."))
+		return wire.New(wire.Unknown, "The server cannot tell whether it took effect: its log failed or it is stopping. It was not refused: ask again."), true
 	}
-	c.cfg.Logger.Error("a request failed", "route", c.route.pattern(), "error", err)
-	return c.problem(wire.New(wire.Unknown, "The server failed and cannot tell whether it took effect. It was not refused: ask again."))
+	return wire.New(wire.Unknown, "The server failed and cannot tell whether it took effect. It was not refused: ask again."), false
 }
 
 // refusedError carries a problem up from where a request is read.

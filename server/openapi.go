@@ -104,7 +104,9 @@ func (r *route) describe() *described {
 		if d.Responses[status] == nil {
 			d.Responses[status] = &response{Description: http.StatusText(a.status), Content: map[string]media{}}
 		}
-		d.Responses[status].Content[a.media] = media{schema(a.schema)}
+		if a.media != "" {
+			d.Responses[status].Content[a.media] = media{schema(a.schema)}
+		}
 	}
 	return d
 }

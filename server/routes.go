@@ -101,7 +101,7 @@ var mismatch = answer{http.StatusPreconditionFailed, wire.ProblemJSON, "Problem"
 
 // routes lists the whole API.
 func routes() []route {
-	table := append(setupRoutes(), claimRoutes()...)
+	table := append(append(setupRoutes(), claimRoutes()...), socketRoutes()...)
 	return append(table, operatorRoutes()...)
 }
 
@@ -140,6 +140,16 @@ func claimRoutes() []route {
 			op: operation{"basket", "Several claims and swaps of one person, decided in one place of the order", waits, nil, "Basket", decided("BasketAnswer", mismatch)}},
 		{method: "GET", path: peoplePath, role: auth.Person, class: placed, handle: getPerson,
 			op: operation{"person", "All standings of a person", paged(), nil, "", read("PersonClaims")}},
+	}
+}
+
+// socketRoutes are the connections that stay open. The WebSocket is public: its first message says who comes.
+func socketRoutes() []route {
+	return []route{
+		{method: "GET", path: realmPath + "/ws", role: Public, class: open, handle: getSocket,
+			op: operation{"socket", "A WebSocket: commands, their answers, and what changes (docs/PROTOCOL.md)", nil, nil, "", []answer{
+				{http.StatusSwitchingProtocols, "", ""}, {http.StatusUnauthorized, wire.ProblemJSON, "Problem"},
+				{http.StatusUpgradeRequired, wire.ProblemJSON, "Problem"}, {http.StatusServiceUnavailable, wire.ProblemJSON, "Problem"}}}},
 	}
 }
 

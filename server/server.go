@@ -34,6 +34,7 @@ type Server struct {
 	http     *http.Server
 
 	*entrance
+	sockets *sockets
 
 	current atomic.Pointer[alarm]
 }
@@ -56,6 +57,9 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if s.metrics, err = newMetrics(s); err != nil {
+		return nil, err
+	}
+	if s.sockets, err = newSockets(s); err != nil {
 		return nil, err
 	}
 	if s.openapi, err = describe(); err != nil {
@@ -109,8 +113,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.sure.close()
 	// 2. Requests at work get their confirmation; for the record of the customer's database nobody waits any more.
 	s.stop()
+	s.sockets.close()
 	err := errors.Join(s.calls.drained(ctx), s.sure.drained(ctx))
-	// 3. (Here the connections that people keep open are told to come back, and closed.)
+	// 3. Connections that stay open get the confirmation of what they asked, are told when to come back, and end.
+	err = errors.Join(err, s.sockets.drained(ctx))
 	// 4. Feeds give what is confirmed by now, the last answers included, and end.
 	s.feeds.close()
 	// 5. Nothing is left: close the listener and the idle connections.

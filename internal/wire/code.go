@@ -24,8 +24,9 @@ const (
 
 // Codes of whoever asks. They are on the wire: never change one.
 const (
-	Unauthenticated holdfast.Code = "unauthenticated" // no token, or one that proves nothing
-	Limited         holdfast.Code = "limited"         // one person asks too often; Problem.RetryAfterMS says how long to wait
+	Unauthenticated holdfast.Code = "unauthenticated"  // no token, or one that proves nothing
+	UpgradeNeeded   holdfast.Code = "upgrade_required" // the path is a WebSocket's
+	Limited         holdfast.Code = "limited"          // one person asks too often; Problem.RetryAfterMS says how long to wait
 )
 
 // MaxBody is the most bytes of a request's body.
@@ -67,6 +68,7 @@ var meanings = [...]Meaning{
 	{Unknown, http.StatusServiceUnavailable, "Unknown: ask again", ""},
 	{Unauthenticated, http.StatusUnauthorized, "Not authenticated", ""},
 	{Limited, http.StatusTooManyRequests, "Too often: nothing was recorded, ask again", ""},
+	{UpgradeNeeded, http.StatusUpgradeRequired, "This is a WebSocket", ""},
 }
 
 var byCode = func() map[holdfast.Code]Meaning {

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"encoding/hex"
+	"math"
+	"time"
+
+	"holdfast"
+	"holdfast/auth"
+	"holdfast/internal/live"
+	"holdfast/internal/wire"
+	"holdfast/seat"
+)
+
+// hello says who comes. Said again, it prolongs the connection of the same somebody.
+func (s *socket) hello(m *wire.Message) {
+	if m.Token != "" && m.Ticket != "" {
+		s.fail(m.ID, invalid("ticket", "cannot go with token"))
+		s.end(wire.CloseMalformed, "hello")
+		return
+	}
+	if err := seat.ValidID("person", m.Person); m.Person != "" && err != nil {
+		s.fail(m.ID, err)
+		s.end(wire.CloseMalformed, "hello")
+		return
+	}
+	id, ok := s.prove(m)
+	if !ok {
+		s.problem(m.ID, &notKnown, "", "")
+		s.end(wire.CloseUnauthorized, "no valid token")
+		return
+	}
+	switch permit(&id, auth.Person, s.realm, m.Person) {
+	case forbidden:
+		s.problem(m.ID, &notForYou, "", "")
+		s.end(wire.CloseForbidden, "the token is not for this")
+		return
+	case elsewhere:
+		s.nowhere(m)
+		return
+	}
+	person := m.Person
+	if id.Role == auth.Person {
+		person = id.Person
+	}
+	if s.known.Load() {
+		s.prolong(m, id, person)
+		return
+	}
+	exists := false
+	if _, err := s.house.engine.Read(func(st *holdfast.State) { exists = st.Realm(s.realm) != nil }); err != nil {
+		s.fail(m.ID, err)
+		s.end(wire.CloseFailed, "")
+		return
+	}
+	if !exists {
+		s.nowhere(m)
+		return
+	}
+	s.welcome(m, id, person)
+}
+
+// nowhere: there is no such realm, or not for them.
+func (s *socket) nowhere(m *wire.Message) {
+	p := wire.Refused(&seat.Refusal{Code: holdfast.UnknownRealm}, "")
+	s.problem(m.ID, &p, "", "")
+	s.end(wire.CloseNotFound, "no such realm")
+}
+
+// prove finds out who comes.
+func (s *socket) prove(m *wire.Message) (id auth.Identity, ok bool) {
+	var err error
+	switch {
+	case s.house.auth == nil:
+		return everybody, true
+	case m.Token != "":
+		id, err = s.house.auth.Check(m.Token)
+	case m.Ticket != "":
+		id, err = s.house.auth.Redeem(m.Ticket, s.realm, s.origin)
+	case s.header != nil && !s.known.Load():
+		return *s.header, s.house.auth.Holds(*s.header)
+	default:
+		return id, false
+	}
+	return id, err == nil
+}
+
+// welcome lets them in.
+func (s *socket) welcome(m *wire.Message, id auth.Identity, person string) {
+	s.id, s.person = id, person
+	s.header = nil
+	s.most = s.house.cfg.SocketPending
+	many := person == ""
+	if many {
+		s.most = s.house.cfg.BackendPending
+		s.mu.Lock()
+		s.limit = s.house.cfg.BackendQueue
+		s.mu.Unlock()
+	}
+	if id.Role == auth.Person {
+		s.mu.Lock()
+		s.flood.watched = true
+		s.mu.Unlock()
+		s.line.budget.Store(personBurst)
+	} else {
+		s.line.budget.Store(math.MaxInt64 / 2)
+	}
+	s.known.Store(true)
+	s.house.strangers.leave()
+	s.house.sweeper.known(s, id.Expires)
+	s.greet(m)
+	if many {
+		return
+	}
+	hub, err := s.house.live()
+	if err != nil {
+		s.end(wire.CloseFailed, "")
+		return
+	}
+	s.watch = hub.Watch(s.realm, person, live.Cursor{Log: m.Log, Seq: m.Seq}, s)
+}
+
+func (s *socket) greet(m *wire.Message) {
+	at := s.house.engine.Durable()
+	h := wire.Hello{Reply: m.ID, Realm: s.realm, Role: string(s.id.Role), Person: s.person, Log: hex.EncodeToString(at.LogID[:]), AsOf: at.Seq,
+		Time: s.house.engine.Now(), PingMS: s.house.cfg.Ping.Milliseconds()}
+	s.message(h.Append)
+}
+
+// prolong takes a fresh token of the same somebody.
+func (s *socket) prolong(m *wire.Message, id auth.Identity, person string) {
+	if id.Role != s.id.Role || id.Realm != s.id.Realm || id.Person != s.id.Person || m.Person != "" && person != s.person {
+		s.problem(m.ID, &notForYou, "", "")
+		s.end(wire.CloseForbidden, "another than before")
+		return
+	}
+	s.id = id
+	s.house.sweeper.known(s, id.Expires)
+	s.greet(m)
+}
+
+// expired closes the connection of who is nobody any more.
+func (s *socket) expired() bool {
+	if s.id.Expires.IsZero() || time.Now().Before(s.id.Expires) {
+		return false
+	}
+	s.end(wire.CloseUnauthorized, "the token has expired")
+	return true
+}
+
+// recheck asks again who it is: keys have changed, or time has passed.
+func (s *socket) recheck() {
+	if s.house.auth == nil || !s.known.Load() || s.expired() {
+		return
+	}
+	if !s.house.auth.Holds(s.id) {
+		s.end(wire.CloseUnauthorized, "the token is not valid any more")
+	}
+}

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"holdfast/internal/wire"
+)
+
+// sweeper visits every connection now and then: pings it, notices that it is dead or has not said who it is, and has it ask
+// again who it is. One goroutine for all, while there are any: no connection has a timer.
+type sweeper struct {
+	mu      sync.Mutex // guards what follows
+	ring    [slots]map[*socket]*visits
+	arrived map[*socket]time.Time // those who have not said who they are
+	next    int                   // the slot for the next newcomer
+	count   int
+	running bool
+}
+
+// visits is what the sweeper knows of a connection.
+type visits struct {
+	sincePing int
+	expires   time.Time // zero: never
+}
+
+// The ring is gone round once in a tenth of SocketDead; a connection that was silent for nine visits is dead.
+const (
+	slots      = 16
+	deadVisits = 9
+)
+
+func (w *sweeper) add(s *socket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.arrived == nil {
+		w.arrived = map[*socket]time.Time{}
+	}
+	w.arrived[s] = time.Now()
+	s.slot = w.next
+	w.next = (w.next + 1) % slots
+	if w.ring[s.slot] == nil {
+		w.ring[s.slot] = map[*socket]*visits{}
+	}
+	w.ring[s.slot][s] = &visits{}
+	w.count++
+	if !w.running {
+		w.running = true
+		go w.run(s.house)
+	}
+}
+
+func (w *sweeper) remove(s *socket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ring[s.slot][s] == nil {
+		return
+	}
+	delete(w.ring[s.slot], s)
+	delete(w.arrived, s)
+	w.count--
+}
+
+// known: s has said who it is, until expires.
+func (w *sweeper) known(s *socket, expires time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.arrived, s)
+	if v := w.ring[s.slot][s]; v != nil {
+		v.expires = expires
+	}
+}
+
+// all is every connection.
+func (w *sweeper) all() []*socket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]*socket, 0, w.count)
+	for _, slot := range w.ring {
+		for s := range slot {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (w *sweeper) run(h *sockets) {
+	visit := h.cfg.SocketDead / (deadVisits + 1)
+	tick := time.NewTicker(visit / slots)
+	defer tick.Stop()
+	ended := h.engine.Done()
+	for at := 0; ; at = (at + 1) % slots {
+		var changed <-chan struct{}
+		if h.auth != nil {
+			changed = h.auth.Changed()
+		}
+		select {
+		case <-tick.C:
+		case <-changed:
+			for _, s := range w.all() {
+				s.nudge(func(n *nudges) { n.recheck = true })
+			}
+		case <-ended:
+			ended = nil
+			for _, s := range w.all() {
+				s.end(wire.CloseFailed, "")
+			}
+		}
+		if !w.sweep(h, at, visit) {
+			return
+		}
+	}
+}
+
+// sweep visits one slot; false: there are no connections any more.
+func (w *sweeper) sweep(h *sockets, at int, visit time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count == 0 {
+		w.running = false
+		return false
+	}
+	now := time.Now()
+	for s, since := range w.arrived {
+		if now.Sub(since) >= h.cfg.HelloWait {
+			s.end(wire.CloseStranger, "hello first")
+			delete(w.arrived, s)
+		}
+	}
+	for s, v := range w.ring[at] {
+		if s.line.silent.Add(1) > deadVisits {
+			s.line.cut()
+			h.gauges.dead()
+			continue
+		}
+		if s.known.Load() {
+			s.line.refill(visit)
+		}
+		v.sincePing++
+		ping := time.Duration(v.sincePing)*visit >= h.cfg.Ping
+		recheck := !v.expires.IsZero() && !now.Before(v.expires)
+		if ping {
+			v.sincePing = 0
+		}
+		if ping || recheck {
+			s.nudge(func(n *nudges) { n.ping, n.recheck = n.ping || ping, n.recheck || recheck })
+		}
+	}
+	return true
+}
+
+// refill gives a person's line what may come until the next visit.
+func (l *line) refill(visit time.Duration) {
+	if had := l.budget.Load(); had < personBurst {
+		l.budget.Add(min(personBurst-had, int64(visit.Seconds()*personRate)))
+	}
+}
