@@ -311,3 +311,23 @@ func (w *world) true(s *ear, person string) {
 }
 
 const memID = "6d656d00000000000000000000000000"
+
+func (w *world) watch(person string, since live.Cursor) (*ear, *live.Watch) {
+	s := newEar(w)
+	return s, w.hub.Watch(term, person, since, s)
+}
+
+// settled gives a watcher of a person who has had the first push.
+func (w *world) settled(person string) (*ear, *live.Watch) {
+	synctest.Wait() // what is followed with nobody there begins no round of positions
+	s, watch := w.watch(person, live.Cursor{})
+	synctest.Wait()
+	s.take()
+	return s, watch
+}
+
+func offers(within time.Duration) func(*seat.Config) {
+	return func(c *seat.Config) { c.Promotion, c.AnswerWithin = seat.Offer, within }
+}
+
+func inGroup(name string) func(*seat.Config) { return func(c *seat.Config) { c.Group = name } }
