@@ -26,6 +26,9 @@ type Config struct {
 	// Readers are the names of Retain that must have spoken before anything of the log is let go: a mirror whose database
 	// is down at the start does not know its own cursor yet.
 	Readers []string
+	// Seeds keeps the seeds of lotteries. nil: OpenDir keeps them in the folder seeds of its directory, Open in memory
+	// only, so that a lottery which is not drawn when the process ends never is.
+	Seeds Vault
 	// OnBatch, if not nil, is told of each durable batch. It runs on the committer: it must be quick.
 	OnBatch func(BatchStats)
 }
@@ -59,6 +62,9 @@ func (c *Config) validate() error {
 		return fmt.Errorf("engine: PendingBytes is %d, must be %d to %d", c.PendingBytes, 2*MaxFrame, 16<<20)
 	case c.Grace < 0 || c.Grace > time.Hour:
 		return fmt.Errorf("engine: Grace is %s, must be 0 to 1h", c.Grace)
+	}
+	if c.Seeds == nil {
+		c.Seeds = &MemoryVault{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 
 	"holdfast"
@@ -23,6 +24,9 @@ func OpenDir(dir string, cfg Config) (*Engine, error) {
 		jcfg.PendingBytes += frames * 2 * int64(jcfg.BlockBytes)
 		jcfg.SegmentBytes = max(jcfg.SegmentBytes, 4*jcfg.PendingBytes)
 		jcfg.SegmentBytes += -jcfg.SegmentBytes & int64(jcfg.BlockBytes-1)
+	}
+	if cfg.Seeds == nil {
+		cfg.Seeds = dirVault{vfs.OS{}, filepath.Join(dir, "seeds")}
 	}
 	j, err := journal.Open(vfs.OS{}, dir, jcfg)
 	if err != nil {

@@ -20,6 +20,7 @@ type Engine struct {
 	shard
 	durable durable
 	ending  ending
+	seeds   seeds
 	retained
 	snapshotting sync.Mutex // one snapshot at a time
 }
@@ -109,6 +110,7 @@ func Open(log Log, cfg Config) (*Engine, error) {
 	e := &Engine{log: log, cfg: cfg, clock: newClock(state.At())}
 	e.stepper.State = state
 	e.open = newBatch()
+	e.loadSeeds()
 	e.work, e.due = make(chan struct{}, 1), make(chan struct{}, 1)
 	e.ending.begun, e.ending.done = make(chan struct{}), make(chan struct{})
 	e.retained.cursors = map[string]uint64{}
@@ -164,6 +166,12 @@ func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) {
 	}
 	if err := validRealm(realm, body); err != nil {
 		return Answer{}, err
+	}
+	if put, ok := body.(seat.PutPool); ok && put.Config.Order == seat.Lottery {
+		if err := e.sealLottery(realm, &put); err != nil {
+			return Answer{}, err
+		}
+		body = put
 	}
 	_, look := body.(seat.Look)
 	if !look {
@@ -297,15 +305,20 @@ type Stats struct {
 	PendingBytes  int
 	SealedBatches int
 	Realms        int
+	Undrawn       int // lotteries past their opening whose seed is missing: they are not drawn, and stay shut
 }
 
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	undrawn := 0
+	for _, realm := range e.stepper.State.Realms() {
+		undrawn += realm.Seats.Sealed()
+	}
 	return Stats{
 		Head: e.stepper.State.Seq(), Durable: e.durable.seq.Load(),
-		PendingBytes: e.pending, SealedBatches: len(e.sealed), Realms: len(e.stepper.State.Realms()),
+		PendingBytes: e.pending, SealedBatches: len(e.sealed), Realms: len(e.stepper.State.Realms()), Undrawn: undrawn,
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"holdfast"
 	"holdfast/internal/journal"
+	"holdfast/internal/vfs"
 )
 
 // JournalLog is the journal as OpenDir gives it to Open.
@@ -34,3 +35,6 @@ func (e *Engine) Break() {
 	defer e.mu.Unlock()
 	e.stepper.State = new(holdfast.State)
 }
+
+// DirVault is the vault of OpenDir, on any file system.
+func DirVault(fs vfs.FS, dir string) Vault { return dirVault{fs, dir} }

@@ -258,6 +258,23 @@ func (s *State) drawOrder(p *pool) []uint32 {
 	return order
 }
 
+// Lots is a lottery that is to be drawn.
+type Lots struct {
+	Pool     string
+	OpensAt  Time
+	SeedHash [32]byte
+}
+
+// Undrawn lists the lotteries that are to be drawn, in the order in which their pools were made.
+func (s *State) Undrawn() (list []Lots) {
+	for _, p := range s.poolList {
+		if p.undrawn() {
+			list = append(list, Lots{p.name, p.config.OpensAt, p.config.SeedHash})
+		}
+	}
+	return list
+}
+
 // Sealed is the number of lotteries that could not be drawn at their opening, because their seed was not to be had.
 func (s *State) Sealed() int { return s.draws.sealed }
 

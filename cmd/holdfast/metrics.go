@@ -48,6 +48,8 @@ func registerEngine(reg prometheus.Registerer, e *engine.Engine, dir string) err
 			func() float64 { return float64(e.Stats().PendingBytes) }),
 		gauge("holdfast_pending_batches", "Full batches that wait for the log.", func() float64 { return float64(e.Stats().SealedBatches) }),
 		gauge("holdfast_realms", "Realms.", func() float64 { return float64(e.Stats().Realms) }),
+		gauge("holdfast_undrawn_lotteries", "Lotteries past their opening whose seed is missing: not drawn, and shut. Should be 0.",
+			func() float64 { return float64(e.Stats().Undrawn) }),
 		gauge("holdfast_ready", "1 while commands are taken; 0: full disk, failed log, or stopping.", func() float64 {
 			if e.Ready() != nil {
 				return 0

@@ -14,7 +14,7 @@ type Answer struct {
 	Pool   string `json:"pool"`
 	Person string `json:"person"`
 
-	Status     string    `json:"status"`         // seated, waiting, offered, released, none; refused, busy, unknown
+	Status     string    `json:"status"`         // seated, waiting, offered, entered, released, none; refused, busy, unknown
 	Code       string    `json:"code,omitempty"` // refused: why
 	Seat       uint32    `json:"seat,omitempty"`
 	Position   uint32    `json:"position,omitempty"`
@@ -137,19 +137,13 @@ func (c *Checker) compareRefusal(a *Answer, st seat.Standing) string {
 		}
 		return tell(p.free() == 0 || r.firstEligible(p) != nil, "a seat was free and nobody eligible waited")
 	case seat.NotOpen:
-		return tell(p.config.OpensAt != 0 && a.At < p.config.OpensAt, "the pool was open")
+		return tell(p.config.OpensAt != 0 && a.At < p.config.OpensAt || p.undrawn(), "the pool was open")
 	case seat.Closed:
 		return tell(p.config.ClosesAt != 0 && a.At >= p.config.ClosesAt, "the pool was not closed")
 	case seat.HeldInGroup:
 		return tell(p.config.Group != "" && r.bars(p, a.Person, "") != "", "no seat of the group was held")
 	case seat.LimitSeats:
-		waits := 0
-		for _, other := range r.people[a.Person] {
-			if other.status == seat.Waiting {
-				waits++
-			}
-		}
-		return tell(waits >= int(r.limits.MaxWaits) || r.bars(p, a.Person, "") != "", "the limit was not reached")
+		return tell(r.waits(a.Person) >= int(r.limits.MaxWaits) || r.bars(p, a.Person, "") != "", "the limit was not reached")
 	}
 	return "" // preconditions, offers and swaps name facts of the caller's, not of the log
 }

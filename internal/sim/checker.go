@@ -9,7 +9,7 @@ import (
 
 // Violation is one broken invariant.
 type Violation struct {
-	Name string `json:"name"` // S1 to S9, J1, J2, J3, J7
+	Name string `json:"name"` // S1 to S9, L1, L2, J1, J2, J3, J7
 	Seq  uint64 `json:"seq"`  // the event at which it shows
 	Text string `json:"text"`
 }
@@ -110,7 +110,7 @@ func (c *Checker) compareCounts(e *holdfast.Event) {
 	v, ok := r.Seats.Pool(e.Seat.Pool)
 	p := c.realms[e.Realm].pools[e.Seat.Pool]
 	same := ok && p != nil && int(v.Seated) == p.count[seat.Seated] && int(v.Offered) == p.count[seat.Offered] &&
-		int(v.Waiting) == p.count[seat.Waiting] && int(v.Free) == p.free() &&
+		int(v.Waiting) == p.count[seat.Waiting] && int(v.Entered) == p.count[seat.Entered] && int(v.Free) == p.free() &&
 		v.Config.Capacity+v.Over == v.Free+v.Seated+v.Offered && len(p.seats) == p.held()
 	c.look("S4", e.Seq, same, "pool %s: the counts of the state differ from those of its history", e.Seat.Pool)
 }
@@ -145,10 +145,12 @@ func (c *Checker) seatEvent(e *holdfast.Event) {
 	s := &e.Seat
 	p := r.pools[s.Pool]
 	if s.Kind == seat.PoolPut {
-		if p == nil {
+		known := p != nil
+		if !known {
 			p = newPool(s.Pool)
 			r.pools[s.Pool] = p
 		}
+		c.putLottery(p, e, known)
 		p.config = *s.Config
 		if until := p.promoteUntil(); until != 0 && p.count[seat.Offered] > 0 {
 			for _, o := range p.claims {
@@ -163,6 +165,10 @@ func (c *Checker) seatEvent(e *holdfast.Event) {
 		c.look("J2", e.Seq, false, "an event of pool %q, which does not exist", s.Pool)
 		return
 	}
+	if s.Kind == seat.Drawn {
+		c.drawn(p, e)
+		return
+	}
 	who := r.claim(p, s.Person)
 	c.look("S2", e.Seq, who.status == s.Was, "%s in pool %s was %s, the event says %s", s.Person, s.Pool, who.status, s.Was)
 	switch s.Kind {
@@ -172,12 +178,18 @@ func (c *Checker) seatEvent(e *holdfast.Event) {
 		c.lineJoined(r, p, who, e)
 	case seat.SeatFreed:
 		c.seatFreed(r, who, e)
+	case seat.LotteryEntered:
+		c.entered(r, p, who, e)
 	}
 }
 
-// open is S8: claims only between opening and closing.
+// open is S8: claims only between opening and closing, and behind a draw.
 func (c *Checker) open(p *pool, e *holdfast.Event) {
 	cfg := &p.config
+	if cfg.Order == seat.Lottery {
+		c.look("S8", e.Seq, p.lots.drawn, "%s claimed in pool %s, which is not drawn", e.Seat.Person, p.name)
+		c.look("L2", e.Seq, p.nextDrawn() == nil, "%s claimed in pool %s before its draw was done", e.Seat.Person, p.name)
+	}
 	c.look("S8", e.Seq, (cfg.OpensAt == 0 || e.At >= cfg.OpensAt) && (cfg.ClosesAt == 0 || e.At < cfg.ClosesAt),
 		"%s claimed in pool %s outside its opening", e.Seat.Person, p.name)
 }
@@ -186,8 +198,12 @@ func (c *Checker) open(p *pool, e *holdfast.Event) {
 func (c *Checker) seatGiven(r *realm, p *pool, who *claim, e *holdfast.Event) {
 	s := &e.Seat
 	switch s.Cause {
-	case seat.ByClaim:
-		c.open(p, e)
+	case seat.ByClaim, seat.ByDraw:
+		if s.Cause == seat.ByClaim {
+			c.open(p, e)
+		} else {
+			c.byDraw(p, who, e)
+		}
 		if p.count[seat.Waiting] > 0 {
 			first := r.firstEligible(p)
 			c.look("S3", e.Seq, first == nil, "%s was seated in pool %s while somebody eligible waited", s.Person, p.name)
@@ -258,19 +274,18 @@ func (c *Checker) lineJoined(r *realm, p *pool, who *claim, e *holdfast.Event) {
 		c.look("S5", e.Seq, who.ticket == s.Ticket, "%s lost the place in the line of pool %s", s.Person, p.name)
 		return
 	}
-	c.open(p, e)
-	// S3: nobody is put in line who could have sat.
-	c.look("S3", e.Seq, p.free() == 0 || r.firstEligible(p) != nil, "%s was put in line in pool %s, where a seat was free", s.Person, p.name)
+	if s.Cause == seat.ByDraw {
+		c.byDraw(p, who, e)
+		c.look("S3", e.Seq, r.cannotSit(p, s.Person), "%s was drawn and put in line in pool %s, where a seat was free", s.Person, p.name)
+	} else {
+		c.open(p, e)
+		// S3: nobody is put in line who could have sat.
+		c.look("S3", e.Seq, p.free() == 0 || r.firstEligible(p) != nil, "%s was put in line in pool %s, where a seat was free", s.Person, p.name)
+		c.look("S2", e.Seq, r.waits(s.Person) < int(r.limits.MaxWaits), "%s waits in more lines than %d", s.Person, r.limits.MaxWaits)
+	}
 	c.look("S5", e.Seq, s.Ticket > p.ticket, "ticket %d of pool %s was given after %d", s.Ticket, p.name, p.ticket)
 	most := p.config.Waitlist
 	c.look("S2", e.Seq, most == nil || p.count[seat.Waiting] < int(*most), "the line of pool %s is longer than %v", p.name, most)
-	waits := 0
-	for _, other := range r.people[s.Person] {
-		if other.status == seat.Waiting {
-			waits++
-		}
-	}
-	c.look("S2", e.Seq, waits < int(r.limits.MaxWaits), "%s waits in more lines than %d", s.Person, r.limits.MaxWaits)
 	who.to(seat.Waiting)
 	who.ticket, p.ticket = s.Ticket, s.Ticket
 	p.line = append(p.line, who)
@@ -281,6 +296,13 @@ func (c *Checker) seatFreed(r *realm, who *claim, e *holdfast.Event) {
 	c.look("S7", e.Seq, who.status.Live(), "%s released in pool %s what was not held", s.Person, s.Pool)
 	if s.Cause == seat.ByExpiry {
 		c.look("S8", e.Seq, who.status == seat.Offered && e.At >= who.deadline, "the offer to %s in pool %s expired before its deadline", s.Person, s.Pool)
+	}
+	if s.Cause == seat.ByDraw {
+		p := who.pool
+		c.byDraw(p, who, e)
+		most := p.config.Waitlist
+		c.look("S3", e.Seq, r.cannotSit(p, s.Person) && most != nil && p.count[seat.Waiting] >= int(*most),
+			"%s was drawn in pool %s and got nothing, where there was a seat or a place in line", s.Person, p.name)
 	}
 	for name, other := range r.people[s.Person] {
 		if other.swap == s.Pool {

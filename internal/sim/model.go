@@ -26,6 +26,7 @@ type pool struct {
 	claims map[string]*claim
 	count  [seat.Statuses]int
 	ticket uint32 // the last one given
+	lots   lots
 }
 
 type claim struct {
@@ -64,6 +65,10 @@ func fromState(s *holdfast.State) map[string]*realm {
 				}
 			}
 			p.sortLine()
+			if p.lots.drawn = v.Drawn; v.Drawn {
+				p.lots.seed = v.Seed
+				p.drawQueue()
+			}
 		}
 		realms[from.Name] = r
 	}
