@@ -91,7 +91,7 @@ func getSocket(c *call) int {
 		return c.problem(wire.New(wire.UpgradeNeeded, "This is a WebSocket (RFC 6455, version 13): docs/PROTOCOL.md."))
 	}
 	if !h.strangers.enter() {
-		return c.turnAway("sockets", crowded)
+		return c.turnAway(bySockets, crowded)
 	}
 	full := !h.inside.enter()
 	s, err := h.upgrade(c)

@@ -130,6 +130,7 @@ func (s *socket) command(m *wire.Message, person string) {
 		s.fail(m.ID, err)
 		return
 	}
+	s.house.load.Answered()
 	s.decided(m, &p, body)
 	if !p.answer.Confirmed() {
 		if !m.Quiet {
@@ -156,12 +157,17 @@ func (s *socket) turnedAway(m *wire.Message, person string) *wire.Problem {
 		return nil
 	}
 	if wait := s.house.limit(&s.id); wait > 0 {
+		s.house.metrics.turned[byRate].Inc()
 		p := tooOften
 		p.RetryAfterMS = max(1, int64((wait+time.Millisecond-1)/time.Millisecond))
 		return &p
 	}
 	if !s.house.admit(s.realm + "/" + person) {
-		return &overloaded
+		s.house.load.Turned()
+		s.house.metrics.turned[byLoad].Inc()
+		p := overloaded
+		p.RetryAfterMS = s.house.comeAgain().Milliseconds()
+		return &p
 	}
 	return nil
 }
@@ -292,7 +298,9 @@ func (s *socket) problem(reply uint64, problem *wire.Problem, pool, person strin
 	p := *problem
 	switch p.Code {
 	case wire.Busy, wire.Unknown:
-		p.RetryAfterMS = int64((time.Second + rand.N(4*time.Second)) / time.Millisecond)
+		if p.RetryAfterMS == 0 { // jittered, so that who was turned away together does not come back together
+			p.RetryAfterMS = int64((time.Second + rand.N(4*time.Second)) / time.Millisecond)
+		}
 		s.house.metrics.outcome(p.Code).Inc()
 	case wire.Limited:
 		s.house.metrics.outcome(p.Code).Inc()

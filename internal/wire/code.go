@@ -24,9 +24,10 @@ const (
 
 // Codes of whoever asks. They are on the wire: never change one.
 const (
-	Unauthenticated holdfast.Code = "unauthenticated"  // no token, or one that proves nothing
-	UpgradeNeeded   holdfast.Code = "upgrade_required" // the path is a WebSocket's
-	Limited         holdfast.Code = "limited"          // one person asks too often; Problem.RetryAfterMS says how long to wait
+	Unauthenticated holdfast.Code = "unauthenticated"   // no token, or one that proves nothing
+	NoAuth          holdfast.Code = "no_authentication" // the server has none, so it gives no tickets
+	UpgradeNeeded   holdfast.Code = "upgrade_required"  // the path is a WebSocket's
+	Limited         holdfast.Code = "limited"           // one person asks too often; Problem.RetryAfterMS says how long to wait
 )
 
 // MaxBody is the most bytes of a request's body.
@@ -69,6 +70,7 @@ var meanings = [...]Meaning{
 	{Unauthenticated, http.StatusUnauthorized, "Not authenticated", ""},
 	{Limited, http.StatusTooManyRequests, "Too often: nothing was recorded, ask again", ""},
 	{UpgradeNeeded, http.StatusUpgradeRequired, "This is a WebSocket", ""},
+	{NoAuth, http.StatusConflict, "No authentication", ""},
 }
 
 var byCode = func() map[holdfast.Code]Meaning {

@@ -204,6 +204,28 @@ func (m *Message) subscription(f *fields) {
 	}
 }
 
+// Ticket is the body of a request for a ticket.
+type Ticket struct {
+	Person string // whom it is for; empty: who asks
+	Origin string // the origin of the page that will use it, where another asks for it; empty: none, or that of the request
+}
+
+// ParseTicket reads the body of a request for a ticket.
+func ParseTicket(body []byte) (t Ticket, err error) {
+	f := fieldsOf(body)
+	t.Person, t.Origin = f.filled("person"), f.filled("origin")
+	if err = f.end(); err == nil && t.Person != "" {
+		err = seat.ValidID("person", t.Person)
+	}
+	if err == nil && len(t.Origin) > maxOrigin {
+		err = &seat.Invalid{Field: "origin", Problem: "is too long"}
+	}
+	return t, err
+}
+
+// maxOrigin bounds an origin: a scheme, a host name and a port.
+const maxOrigin = 300
+
 // items reads the items of a basket.
 func (f *fields) items() (items []seat.Item) {
 	f.array("items", seat.MaxBasket, func(f *fields) {
