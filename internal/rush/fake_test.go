@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lxzan/gws"
+
 	"holdfast"
 	"holdfast/seat"
 )
@@ -28,6 +30,8 @@ type fake struct {
 	pools   map[string]*fakePool
 	asks    int
 	more    chan struct{} // closed and replaced with each event
+	sockets map[*gws.Conn]*fakeSocket
+	touched []claimName // since the last pushes
 }
 
 type fakePool struct {
@@ -48,10 +52,18 @@ const (
 	trickRough     = "rough"      // no broken promise: busy now and then, and connections that break before the answer
 	trickDuplicate = "duplicates" // a late duplicate undoes a release
 	trickWorse     = "worse"      // who presses again is told a worse place
+
+	// On connections only.
+	trickLostPush  = "lost push" // who moves up is not told
+	trickPushed    = "pushed"    // one pushed position is not the true one
+	trickReleased  = "released"  // who comes back is not told what was released meanwhile
+	trickPromoted  = "promoted"  // who comes back is not told that they moved up meanwhile
+	trickStale     = "stale"     // who comes back is told everything, but not where they stand in line now
+	trickEverybody = "everybody" // a push comes to somebody else
 )
 
 func newFake(t *testing.T, trick string) *httptest.Server {
-	f := &fake{trick: trick, pools: map[string]*fakePool{}, more: make(chan struct{})}
+	f := &fake{trick: trick, pools: map[string]*fakePool{}, more: make(chan struct{}), sockets: map[*gws.Conn]*fakeSocket{}}
 	f.emit("", seat.Event{Kind: holdfast.Started}, nil)
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
@@ -73,8 +85,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.events(w, r)
 		return
 	}
+	if len(parts) == 3 && parts[2] == "ws" {
+		f.upgrade(w, r, parts[1])
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	defer f.push()
 	if f.asks++; f.trick == trickRough && len(parts) > 4 && f.asks%7 == 0 {
 		w.Header().Set("Retry-After", "0.001")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -89,13 +106,17 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(parts) == 3:
 		f.basket(w, r, parts[1])
 	case len(parts) == 4:
-		var in struct{ Capacity uint32 }
+		var in struct {
+			Capacity uint32
+			OpensAt  seat.Time `json:"opens_at"`
+		}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		p := &fakePool{config: seat.Config{Capacity: in.Capacity}, seats: map[uint32]string{}, claims: map[string]*entry{}}
+		p := &fakePool{config: seat.Config{Capacity: in.Capacity, OpensAt: in.OpensAt}, seats: map[uint32]string{}, claims: map[string]*entry{}}
 		f.pools[parts[3]] = p
+		f.opensAt(parts[3], in.OpensAt)
 		f.emit(parts[1], seat.Event{Kind: seat.PoolPut, Pool: parts[3], Config: &p.config}, nil)
 	default:
 		f.claim(w, r, parts[1], parts[3], parts[5])
@@ -165,6 +186,7 @@ func (f *fake) take(realm, pool, person string) {
 		p.line = append(p.line, person)
 		seq := f.emit(realm, seat.Event{Kind: seat.LineJoined, Cause: seat.ByClaim, Pool: pool, Person: person, Ticket: p.ticket}, nil)
 		p.claims[person] = &entry{status: seat.Waiting, ticket: p.ticket, seq: seq}
+		f.touched = append(f.touched, claimName{pool, person})
 		return
 	}
 	number := uint32(1)
@@ -182,6 +204,7 @@ func (f *fake) sit(realm, pool, person string, number uint32, was seat.Status, c
 	p.seats[number] = person
 	seq := f.emit(realm, seat.Event{Kind: seat.SeatTaken, Was: was, Cause: cause, Pool: pool, Person: person, Seat: number}, nil)
 	p.claims[person] = &entry{status: seat.Seated, seat: number, seq: seq}
+	f.touched = append(f.touched, claimName{pool, person})
 }
 
 func (f *fake) release(realm, pool, person string, had *entry) {
@@ -190,6 +213,7 @@ func (f *fake) release(realm, pool, person string, had *entry) {
 	delete(p.seats, number)
 	seq := f.emit(realm, seat.Event{Kind: seat.SeatFreed, Was: seat.Seated, Cause: seat.ByRelease, Pool: pool, Person: person}, nil)
 	p.claims[person] = &entry{status: seat.Released, seq: seq}
+	f.touched = append(f.touched, claimName{pool, person})
 	if len(p.line) == 0 {
 		return
 	}
@@ -200,6 +224,12 @@ func (f *fake) release(realm, pool, person string, had *entry) {
 	who := p.line[next]
 	p.line = slices.Delete(p.line, next, next+1)
 	f.sit(realm, pool, who, number, seat.Waiting, seat.ByPromotion)
+	if f.trick == trickLostPush && f.once() {
+		f.touched = f.touched[:len(f.touched)-1]
+	}
+	for _, still := range p.line {
+		f.touched = append(f.touched, claimName{pool, still})
+	}
 }
 
 // standing gives the members that say where a person stands.

@@ -68,6 +68,12 @@ func (p *play) openPools(ctx context.Context) error {
 	return l.await("the answers", func() int { return asks - int(l.tally.settled.Load()) })
 }
 
+// The acts by which answers are told apart: 1 and 2 are those of the table.
+const (
+	actLeaving = 3
+	actStorm   = 4
+)
+
 // leavingSpan is how long those who leave take to do so.
 const leavingSpan = time.Second
 
@@ -75,11 +81,11 @@ const leavingSpan = time.Second
 // left have their very first claim arrive once more, late.
 func (p *play) leaveLive(leavers []told) (*leaving, error) {
 	l := p.lobby
-	l.act.Store(3)
+	l.act.Store(actLeaving)
 	p.live.leavers = leavers
 	base := int(l.tally.settled.Load())
 	for i, t := range leavers {
-		a := ask{record: record{errand: errandRelease, act: 3, course: t.course}, seq: t.seq}
+		a := ask{record: record{errand: errandRelease, act: actLeaving, course: t.course}, seq: t.seq}
 		time.AfterFunc(leavingSpan*time.Duration(i)/time.Duration(len(leavers)), func() { l.students[t.person].ask(a) })
 	}
 	if err := l.await("leaving", func() int { return base + len(leavers) - int(l.tally.settled.Load()) }); err != nil {
@@ -87,7 +93,7 @@ func (p *play) leaveLive(leavers []told) (*leaving, error) {
 	}
 	late := leavers[:(len(leavers)+9)/10]
 	for _, t := range late {
-		l.students[t.person].ask(ask{record: record{errand: errandLate, act: 3, again: true, course: t.course}})
+		l.students[t.person].ask(ask{record: record{errand: errandLate, act: actLeaving, again: true, course: t.course}})
 	}
 	base += len(leavers)
 	if err := l.await("late duplicates", func() int { return base + len(late) - int(l.tally.settled.Load()) }); err != nil {
@@ -110,7 +116,7 @@ func (p *play) leavingLive(ctx context.Context, leavers, stormLeavers []told) (*
 // once, and must be told what happened meanwhile.
 func (p *play) storm(ctx context.Context, leavers []told) error {
 	l, m := p.lobby, &p.live
-	l.act.Store(4)
+	l.act.Store(actStorm)
 	m.stormLeavers = leavers
 	l.held.Store(true)
 	m.cutAt = p.crowd.now()
@@ -125,7 +131,7 @@ func (p *play) storm(ctx context.Context, leavers []told) error {
 	err := p.crowd.each(ctx, len(leavers), func(ctx context.Context, a *asker, i int) error {
 		t := leavers[i]
 		q := &request{method: http.MethodDelete, path: a.claimPath(t.course, t.person), extra: ifMatch(t.seq)}
-		rep, err := a.settle(ctx, q, record{errand: errandRelease, act: 4, person: t.person, course: t.course})
+		rep, err := a.settle(ctx, q, record{errand: errandRelease, act: actStorm, person: t.person, course: t.course})
 		if err == nil && rep.status != http.StatusOK {
 			err = fmt.Errorf("a release was refused: %.300s", rep.body)
 		}

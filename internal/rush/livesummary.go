@@ -74,17 +74,17 @@ func (s *Summary) addLive(p *play, answers []answer, v *verdict) {
 		}
 	}
 	out.Gaps = len(missed)
-	after := tellings(v.moves, answers, 3)
+	after := tellings(v.moves, answers, actLeaving)
 	s.Leaving.MovedUp, out.MovedUpTold = after.moved, len(after.told)
 	if len(after.told) > 0 {
 		told := percentiles(histogram(after.told))
 		s.Leaving.SeenMS = &told
 	}
 	if p.cfg.Storm {
-		again := tellings(v.moves, answers, 4)
+		again := tellings(v.moves, answers, actStorm)
 		out.Storm = &Storm{
 			GivenBack: len(m.stormLeavers), MovedUp: again.moved, Told: len(again.told), AwayMS: milliseconds(m.backAt - m.cutAt),
-			CaughtMS: percentiles(histogram(m.caught)), Gaps: len(v.gaps[4]),
+			CaughtMS: percentiles(histogram(m.caught)), Gaps: len(v.gaps[actStorm]),
 		}
 	}
 	s.Live = out

@@ -353,8 +353,8 @@ func (s *student) settleLocked(i, status int, line []byte, now time.Duration) er
 		s.lobby.answered(a, now, true)
 		s.asks = append(s.asks[:i], s.asks[i+1:]...)
 	case !a.seen:
-		a.seen = true
 		s.lobby.answered(a, now, false)
+		a.seen = true
 	}
 	return nil
 }

@@ -72,9 +72,9 @@ func newViews(c *crowd, answers []answer) *views {
 	return v
 }
 
-// note takes what a student was told.
+// note takes what a student was told on the connection. (In the storm seats are given back on another one.)
 func (v *views) note(a *answer) {
-	if v == nil || !stands(a.Durability) || a.Status == "refused" {
+	if v == nil || a.errand == errandRelease && a.act == actStorm || !stands(a.Durability) || a.Status == "refused" {
 		return
 	}
 	v.latest[claimKey{a.course, a.person}] = view{a.Status, a.Seat, a.Position, a.Seq, a.AsOf}
@@ -86,7 +86,7 @@ func (v *views) due(asOf uint64) bool {
 }
 
 // check compares what a student knows with the log.
-func (v *views) check(m *checkpoint, state *holdfast.State, violate func(name string, seq uint64, format string, args ...any)) {
+func (v *views) check(m *checkpoint, state *holdfast.State, log places, violate func(name string, seq uint64, format string, args ...any)) {
 	r := state.Realm(v.crowd.realm)
 	if r == nil {
 		return
@@ -101,6 +101,7 @@ func (v *views) check(m *checkpoint, state *holdfast.State, violate func(name st
 			had = view{}
 		}
 		st, _ := r.Seats.Standing(plan.courses[course].name, plan.people[m.person])
+		st.Seq = log.seq(st.Seq)
 		missed := had.missed(&st, m.final)
 		if missed == "" || !m.final && v.isAsking(key, v.crowd.began.Add(m.received)) {
 			return
@@ -167,7 +168,7 @@ func (v *verifier) tellViews(seq uint64) {
 		m := &v.views.marks[v.views.next]
 		v.views.next++
 		if m.asOf <= v.survived(m.run) { // else the answers in the push are violations already
-			v.views.check(m, v.check.State(), v.violate)
+			v.views.check(m, v.check.State(), v.places, v.violate)
 		}
 	}
 }
