@@ -84,7 +84,10 @@ type Authority struct {
 
 // Open begins to prove identities by what cfg names, and keeps it fresh until Close. It fails where a file is damaged or open to
 // others, a secret is weak, or cfg.Validate fails; not where a URL cannot be reached (until it can, its tokens are refused).
-func Open(cfg Config) (*Authority, error) {
+func Open(cfg Config) (*Authority, error) { return openWith(cfg, func(*remote) {}) }
+
+// openWith lets a test stand between the authority and the network.
+func openWith(cfg Config, network func(*remote)) (*Authority, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -106,6 +109,9 @@ func Open(cfg Config) (*Authority, error) {
 	a.cancel = cancel
 	if cfg.JWT.enabled() {
 		a.jwt = newIssuer(cfg.JWT, cfg.Logger)
+		if a.jwt.remote != nil {
+			network(a.jwt.remote)
+		}
 		if err := a.jwt.open(ctx); err != nil {
 			cancel()
 			return nil, err

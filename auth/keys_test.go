@@ -406,7 +406,7 @@ func TestOpenRefusesWhatOthersCanWrite(t *testing.T) {
 func TestKeyFileTakesEditsAtOnce(t *testing.T) {
 	t.Parallel()
 	f := KeyFile{Path: filepath.Join(t.TempDir(), "keys.json")}
-	const editors, each = 8, 12
+	const editors, each = 6, 6
 	var wg, reader sync.WaitGroup
 	done := make(chan struct{})
 	reader.Go(func() {
@@ -452,7 +452,7 @@ func TestKeyFileTakesEditsAtOnce(t *testing.T) {
 			t.Error("List gives hashes")
 		}
 	}
-	if len(keys) != editors*(each+4) || revoked != editors*4 || replaced != editors*4 {
+	if len(keys) != editors*(each+2) || revoked != editors*2 || replaced != editors*2 {
 		t.Errorf("%d keys, %d revoked, %d replaced", len(keys), revoked, replaced)
 	}
 	left, err := os.ReadDir(filepath.Dir(f.Path))
