@@ -82,8 +82,14 @@ func (s *student) connect(ctx context.Context) error {
 	return nil
 }
 
-// finalError is one that trying again does not help against.
-type finalError struct{ error }
+// finalError is one that trying again does not help against; laterError says when to.
+type (
+	finalError struct{ error }
+	laterError struct {
+		error
+		wait time.Duration
+	}
+)
 
 func handshakeError(resp *http.Response, err error) error {
 	if resp == nil {
@@ -92,7 +98,8 @@ func handshakeError(resp *http.Response, err error) error {
 	err = fmt.Errorf("GET …/ws: the server answered %d: %w", resp.StatusCode, err)
 	switch resp.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return err
+		seconds, _ := strconv.ParseFloat(resp.Header.Get("Retry-After"), 64) // nothing said: at once, backing off
+		return &laterError{err, time.Duration(min(max(seconds, 0), 60) * float64(time.Second))}
 	}
 	return &finalError{err}
 }
@@ -324,6 +331,10 @@ func (s *student) answeredLocked(id uint64, line []byte, now time.Duration) erro
 	case id == helloID && status == http.StatusOK:
 		s.greetedLocked(line)
 		return nil
+	case id == helloID && (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests):
+		s.tries++
+		_ = s.conn.NetConn().Close() // its reader is told, and brings the student back
+		return nil
 	case id < firstID:
 		if status >= 300 && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
 			return fmt.Errorf("the server refused hello or subscribe: %.300s", line)
@@ -346,7 +357,8 @@ func (s *student) settleLocked(i, status int, line []byte, now time.Duration) er
 	switch {
 	case r.putOff():
 		id, conn := a.id, s.conn
-		time.AfterFunc(s.lobby.jitter(retryAfter(line)), func() { s.askAgain(id, conn) })
+		wait := retryAfter(line)
+		time.AfterFunc(wait+s.lobby.jitter(wait/4), func() { s.askAgain(id, conn) })
 	case status != http.StatusOK && status != http.StatusAccepted && status != http.StatusConflict && status != http.StatusPreconditionFailed:
 		return fmt.Errorf("a %s was answered: %.300s", a.errand, line)
 	case confirmed(status, line):
@@ -459,7 +471,11 @@ func comeBack(err error, jitter func(time.Duration) time.Duration, tries int) (t
 	if errors.As(err, &final) {
 		return 0, final.error
 	}
-	backOff := jitter(min(20*time.Millisecond<<min(tries, 10), 5*time.Second))
+	var later *laterError
+	if errors.As(err, &later) && later.wait > 0 {
+		return later.wait + jitter(later.wait/4), nil
+	}
+	backOff := jitter(min(20*time.Millisecond<<min(tries, 8), 5*time.Second))
 	var closed *gws.CloseError
 	if !errors.As(err, &closed) {
 		return backOff, nil
