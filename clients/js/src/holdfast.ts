@@ -285,7 +285,7 @@ export class Holdfast {
     const token = await this.#token();
     if (token === undefined) return {};
     if (token.length + 2 * person.length < 700) return { token };
-    const outcome = await this.#http("POST", `${this.#realm()}/tickets`, {}, AbortSignal.timeout(this.#options.try_ms ?? 10_000), {}, {});
+    const outcome = await this.#http("POST", `${this.#realm()}/tickets`, {}, AbortSignal.timeout(this.#options.try_ms ?? 10_000), {}, { person });
     if (outcome.kind === "again") throw new Error(outcome.code);
     return { ticket: outcome.body["ticket"] };
   }

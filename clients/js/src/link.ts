@@ -35,7 +35,8 @@ export class Link {
     this.#socket = new make(url);
     this.#socket.onopen = () => on.open();
     this.#socket.onmessage = (event) => this.#read(event.data);
-    this.#socket.onerror = () => {}; // close follows
+    // A close with its code follows; but not always where there was no connection yet (Node 20).
+    this.#socket.onerror = () => this.#arm(100, () => this.cut());
     this.#socket.onclose = (event) => this.#end(event.code ?? CUT, event.reason ?? "");
     this.#arm(HELLO_MS, () => this.cut());
   }

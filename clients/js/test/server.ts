@@ -74,7 +74,7 @@ export class Wire {
   #sockets = new Set<Socket>();
   #listener: NetServer;
 
-  constructor(private readonly target: string) {
+  constructor(private target: string) {
     this.#listener = createServer((near) => {
       if (!this.open) return near.destroy();
       const to = new URL(this.target);
@@ -98,6 +98,9 @@ export class Wire {
     this.open = open;
     for (const socket of this.#sockets) socket.destroy();
   }
+
+  /** The same address, another server. */
+  moveTo(target: string): void { this.target = target; this.cut(true); }
 
   stop(): void { this.cut(); this.#listener.close(); }
 }
