@@ -31,7 +31,9 @@ type keyConfig struct {
 // keysOf is the file of API keys of a data directory, unless another is named.
 func keysOf(dir, flag string) string { return cmp.Or(flag, filepath.Join(dir, "keys.json")) }
 
-func (c *keyConfig) file() auth.KeyFile { return auth.KeyFile{Path: keysOf(c.Data, c.Keys), Now: c.Now} }
+func (c *keyConfig) file() auth.KeyFile {
+	return auth.KeyFile{Path: keysOf(c.Data, c.Keys), Now: c.Now}
+}
 
 // again is the flag that names this file in another command.
 func (c *keyConfig) again() string {
