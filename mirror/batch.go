@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"encoding/hex"
 	"strings"
 
 	"holdfast"
@@ -62,8 +63,9 @@ type poolRow struct {
 	seq    uint64
 	at     seat.Time
 	cap    seat.Time // the seat offers made before this segment end here at the latest; 0 = no change
+	seed   string    // in hex; "" = not drawn in this segment
 
-	seated, offered, waiting int64 // differences
+	seated, offered, waiting, entered int64 // differences
 }
 
 // claimRow is a row of the table claims, and what it was before the segment.
@@ -148,6 +150,8 @@ func (b *batch) add(e *holdfast.Event, body string) {
 		s.realms[e.Realm] = realmRow{limits: *e.Limits, seq: e.Seq, at: e.At}
 	case seat.PoolPut:
 		s.putPool(e)
+	case seat.Drawn:
+		s.pool(poolKey{e.Realm, e.Seat.Pool}).seed = hex.EncodeToString(e.Seat.Seed[:])
 	default:
 		s.putClaim(e)
 	}
@@ -172,6 +176,9 @@ func (s *segment) putPool(e *holdfast.Event) {
 	p := s.pool(key)
 	config := *e.Seat.Config // the event is valid only for now
 	p.config, p.seq, p.at = &config, e.Seq, e.At
+	if config.Order != seat.Lottery {
+		p.seed = ""
+	}
 	until := promoteUntil(p.config)
 	if until == 0 {
 		return
@@ -216,6 +223,8 @@ func (s *segment) putClaim(e *holdfast.Event) {
 		if e.Seat.Swap != "" {
 			s.unswap(old, c.pool)
 		}
+	case seat.LotteryEntered:
+		c.status = seat.Entered
 	}
 	s.put(c)
 }
@@ -254,6 +263,8 @@ func (p *poolRow) count(status seat.Status, n int64) {
 		p.offered += n
 	case seat.Waiting:
 		p.waiting += n
+	case seat.Entered:
+		p.entered += n
 	}
 }
 

@@ -154,13 +154,13 @@ func (c *checker) pools(ctx context.Context) error {
 	t := c.store.stamp
 	sql := "SELECT realm, pool, capacity, coalesce(waitlist, -1), " + t("opens_at") + ", " + t("closes_at") + ", " +
 		t("promote_until") + ", promotion, coalesce(answer_seconds, 0), coalesce(pool_group, ''), coalesce(cast(data AS text), ''), " +
-		"seated, offered, waiting, seq, " + t("at") + " FROM " + c.store.table("pools")
+		"pool_order, coalesce(seed_hash, ''), coalesce(seed, ''), seated, offered, waiting, entered, seq, " + t("at") + " FROM " + c.store.table("pools")
 	err := c.store.query(ctx, sql, nil, func(scan func(...any) error) error {
 		var key poolKey
-		var capacity, waitlist, answer, seated, offered, waiting, seq int64
-		var opens, closes, until, promotion, group, data, at string
+		var capacity, waitlist, answer, seated, offered, waiting, entered, seq int64
+		var opens, closes, until, promotion, group, data, order, hash, seed, at string
 		if err := scan(&key.realm, &key.pool, &capacity, &waitlist, &opens, &closes, &until, &promotion, &answer, &group, &data,
-			&seated, &offered, &waiting, &seq, &at); err != nil {
+			&order, &hash, &seed, &seated, &offered, &waiting, &entered, &seq, &at); err != nil {
 			return err
 		}
 		c.Pools++
@@ -173,8 +173,8 @@ func (c *checker) pools(ctx context.Context) error {
 			c.differ("%s: the log has no such pool", poolName(key))
 			return nil
 		}
-		row := fmt.Sprintf("%d %d %s %s %s %s %d %s %s %d %d %d %d %s", capacity, waitlist, opens, closes, until, promotion,
-			answer, group, data, seated, offered, waiting, seq, at)
+		row := fmt.Sprintf("%d %d %s %s %s %s %d %s %s %s %s %s %d %d %d %d %d %s", capacity, waitlist, opens, closes, until, promotion,
+			answer, group, data, order, hash, seed, seated, offered, waiting, entered, seq, at)
 		if want := poolText(&view); row != want {
 			c.differ("%s: is %q, should be %q", poolName(key), row, want)
 		}
@@ -191,9 +191,10 @@ func poolText(v *seat.PoolView) string {
 	if v.Config.Waitlist != nil {
 		waitlist = int64(*v.Config.Waitlist)
 	}
-	return fmt.Sprintf("%d %d %s %s %s %s %d %s %s %d %d %d %d %s", v.Config.Capacity, waitlist, stampOrNone(v.Config.OpensAt),
+	return fmt.Sprintf("%d %d %s %s %s %s %d %s %s %s %s %s %d %d %d %d %d %s", v.Config.Capacity, waitlist, stampOrNone(v.Config.OpensAt),
 		stampOrNone(v.Config.ClosesAt), stampOrNone(v.Config.PromoteUntil), v.Config.Promotion, answerSeconds(&v.Config),
-		v.Config.Group, storable(v.Config.Data), v.Seated, v.Offered, v.Waiting, v.Seq, stampText(v.At))
+		v.Config.Group, storable(v.Config.Data), v.Config.Order, seedHash(&v.Config), seedOf(v),
+		v.Seated, v.Offered, v.Waiting, v.Entered, v.Seq, stampText(v.At))
 }
 
 func stampOrNone(at seat.Time) string {

@@ -20,6 +20,8 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 		{"INSERT INTO realms (realm, max_waits_per_person, seq, at) SELECT 'x', 1, seq, at FROM realms", "table realms, row realm=x: the log has no such"},
 		{"UPDATE pools SET capacity = 99 WHERE pool = 'c1'", "table pools, row realm=spring pool=c1: is"},
 		{"UPDATE pools SET seated = seated + 1 WHERE pool = 'c1'", "table pools, row realm=spring pool=c1: is"},
+		{"UPDATE pools SET entered = entered + 1 WHERE pool = 'c1'", "table pools, row realm=spring pool=c1: is"},
+		{"UPDATE pools SET pool_order = 'lottery', seed_hash = 'x' WHERE pool = 'c1'", "table pools, row realm=spring pool=c1: is"},
 		{"DELETE FROM pools WHERE pool = 'c2'", "table pools, row realm=spring pool=c2: is missing"},
 		{"INSERT INTO pools (realm, pool, capacity, promotion, seq, at) SELECT realm, 'x', 1, 'auto', seq, at FROM pools WHERE pool = 'c1'",
 			"table pools, row realm=spring pool=x: the log has no such"},

@@ -183,7 +183,7 @@ func TestMirrorIsTheFoldOfTheLog(t *testing.T) {
 		}
 		for _, name := range []string{"started", "realm_put", "pool_put", "seated", "seated+swap", "waiting", "waiting+swap",
 			"seat_offered", "seat_offered+swap", "released", "released+swap", "wait becomes swap", "staff", "put while offered",
-			"start while offered"} {
+			"start while offered", "entered", "drawn", "drawn seated", "drawn waiting", "drawn released"} {
 			if seen[name] == 0 {
 				t.Errorf("no history had %q", name)
 			}

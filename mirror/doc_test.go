@@ -3,8 +3,10 @@ package mirror
 import (
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/seat"
 )
@@ -29,6 +31,10 @@ func TestDocumentedQueries(t *testing.T) {
 		w.release("c0101", "s00001", "s00002")
 		w.release("c1", "s00002")
 		w.do("spring", seat.Override{Pool: "c0101", Person: "s00017", Action: seat.RemovePerson, Reason: "moved", By: "Ms. Smith"})
+		w.put("c0301", lots(seat.Config{Capacity: 2}, w.now.Add(time.Minute), 1))
+		w.claim("c0301", "s00001", "s00002", "s00003", "s00004", "s00005")
+		w.pass(time.Minute)
+		w.claim("c0301", "s00006")
 		w.frame()
 		log.close()
 		db.mirrorAll(t, log)
@@ -52,6 +58,11 @@ func TestDocumentedQueries(t *testing.T) {
 			for _, query := range strings.Split(strings.TrimSpace(b[2]), ";\n") {
 				rows := db.rows(t, query)
 				run++
+				for i, row := range rows {
+					if place := strconv.Itoa(i + 1); strings.Contains(query, "by_seed") && (!strings.HasPrefix(row, place+"|") || !strings.HasSuffix(row, "|"+place)) {
+						t.Errorf("the draw is not in the order of its seed: %s", row)
+					}
+				}
 				if isSelect := strings.HasPrefix(query, "SELECT"); isSelect && len(rows) == 0 && !strings.Contains(query, "students") {
 					t.Errorf("finds nothing: %s", query)
 				}

@@ -189,8 +189,24 @@ type world struct {
 
 func newWorld(tb testing.TB, log *fakeLog, seed uint64) *world {
 	start := time.Date(2026, 9, 1, 8, 0, 0, 123456000, time.UTC)
-	return &world{tb: tb, log: log, step: holdfast.Stepper{State: holdfast.NewState()}, now: seat.TimeOf(start),
+	return &world{tb: tb, log: log, step: holdfast.Stepper{State: holdfast.NewState(), Seed: seedOfHash}, now: seat.TimeOf(start),
 		rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}}
+}
+
+// lots makes a configuration a lottery, with one of the seeds that seedOfHash knows.
+func lots(c seat.Config, opens seat.Time, n byte) seat.Config {
+	seed := [32]byte{n}
+	c.Order, c.OpensAt, c.SeedHash = seat.Lottery, opens, sha256.Sum256(seed[:])
+	return c
+}
+
+func seedOfHash(hash [32]byte) (seed [32]byte, ok bool) {
+	for n := range 256 {
+		if seed = [32]byte{byte(n)}; sha256.Sum256(seed[:]) == hash {
+			return seed, true
+		}
+	}
+	return seed, false
 }
 
 // do runs what is due and then a command.
@@ -223,6 +239,9 @@ func (w *world) note() {
 		w.seen[name]++
 		if e.Kind() == seat.LineJoined && e.Seat.Was == seat.Waiting {
 			w.seen["wait becomes swap"]++
+		}
+		if e.Seat.Cause == seat.ByDraw {
+			w.seen["drawn "+name]++
 		}
 		if e.Seat.Cause == seat.ByStaff {
 			w.seen["staff"]++
@@ -276,6 +295,13 @@ func (w *world) config(i int) seat.Config {
 	}
 	if w.rng.IntN(4) == 0 {
 		c.Waitlist = number(uint32(w.rng.IntN(6)))
+	}
+	if i == 2 || w.rng.IntN(8) == 0 {
+		c.PromoteUntil = 0
+		if i == 2 {
+			c.Waitlist = number(uint32(w.rng.IntN(3)))
+		}
+		c = lots(c, w.now.Add(time.Duration(w.rng.IntN(1200)-30)*time.Second), byte(w.rng.IntN(256)))
 	}
 	return c
 }

@@ -99,32 +99,45 @@ func (t *postgresTx) putRealms(ctx context.Context, rows map[string]realmRow) er
 func (t *postgresTx) putPools(ctx context.Context, rows []poolRow) error {
 	for i := range rows {
 		p := &rows[i]
-		if p.config == nil {
+		if p.config != nil {
+			if err := t.putPool(ctx, p); err != nil {
+				return err
+			}
+		}
+		if p.seed == "" {
 			continue
 		}
-		c := p.config
-		_, err := t.exec(ctx, `INSERT INTO holdfast.pools (realm, pool, capacity, waitlist, opens_at, closes_at, promote_until,
-				promotion, answer_seconds, pool_group, data, seq, at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12, $13)
-			ON CONFLICT (realm, pool) DO UPDATE SET capacity = excluded.capacity, waitlist = excluded.waitlist,
-				opens_at = excluded.opens_at, closes_at = excluded.closes_at, promote_until = excluded.promote_until,
-				promotion = excluded.promotion, answer_seconds = excluded.answer_seconds,
-				pool_group = excluded.pool_group, data = excluded.data, seq = excluded.seq, at = excluded.at`,
-			p.realm, p.pool, int64(c.Capacity), optional(c.Waitlist), timestamp(c.OpensAt), timestamp(c.ClosesAt),
-			timestamp(c.PromoteUntil), c.Promotion.String(), orNull(answerSeconds(c)), orNull(c.Group),
-			orNull(storable(c.Data)), int64(p.seq), timestamp(p.at))
+		n, err := t.exec(ctx, "UPDATE holdfast.pools SET seed = $1 WHERE realm = $2 AND pool = $3", p.seed, p.realm, p.pool)
+		if err == nil && n != 1 {
+			err = violated("%s should have been there and was not; %s", poolName(p.poolKey), nextCommand)
+		}
 		if err != nil {
-			return err
-		}
-		if p.cap == 0 {
-			continue
-		}
-		if _, err := t.exec(ctx, "UPDATE holdfast.claims SET deadline = $1 WHERE realm = $2 AND pool = $3 AND deadline > $1",
-			timestamp(p.cap), p.realm, p.pool); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *postgresTx) putPool(ctx context.Context, p *poolRow) error {
+	c := p.config
+	_, err := t.exec(ctx, `INSERT INTO holdfast.pools AS had (realm, pool, capacity, waitlist, opens_at, closes_at, promote_until,
+				promotion, answer_seconds, pool_group, data, seq, at, pool_order, seed_hash)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::json, $12, $13, $14, $15)
+			ON CONFLICT (realm, pool) DO UPDATE SET capacity = excluded.capacity, waitlist = excluded.waitlist,
+				opens_at = excluded.opens_at, closes_at = excluded.closes_at, promote_until = excluded.promote_until,
+				promotion = excluded.promotion, answer_seconds = excluded.answer_seconds,
+				pool_group = excluded.pool_group, data = excluded.data, seq = excluded.seq, at = excluded.at,
+				pool_order = excluded.pool_order, seed_hash = excluded.seed_hash,
+				seed = CASE WHEN had.seed_hash = excluded.seed_hash THEN had.seed END`,
+		p.realm, p.pool, int64(c.Capacity), optional(c.Waitlist), timestamp(c.OpensAt), timestamp(c.ClosesAt),
+		timestamp(c.PromoteUntil), c.Promotion.String(), orNull(answerSeconds(c)), orNull(c.Group),
+		orNull(storable(c.Data)), int64(p.seq), timestamp(p.at), c.Order.String(), orNull(seedHash(c)))
+	if err != nil || p.cap == 0 {
+		return err
+	}
+	_, err = t.exec(ctx, "UPDATE holdfast.claims SET deadline = $1 WHERE realm = $2 AND pool = $3 AND deadline > $1",
+		timestamp(p.cap), p.realm, p.pool)
+	return err
 }
 
 func (t *postgresTx) unswap(ctx context.Context, rows []unswapRow) error {
@@ -237,20 +250,23 @@ func (t *postgresTx) missing(ctx context.Context, which string) error {
 
 func (t *postgresTx) countPools(ctx context.Context, rows []poolRow) error {
 	var realms, pools []string
-	var seated, offered, waiting []int64
+	var seated, offered, waiting, entered []int64
 	for i := range rows {
 		if p := &rows[i]; p.counts() {
 			realms, pools = append(realms, p.realm), append(pools, p.pool)
 			seated, offered, waiting = append(seated, p.seated), append(offered, p.offered), append(waiting, p.waiting)
+			entered = append(entered, p.entered)
 		}
 	}
 	if len(realms) == 0 {
 		return nil
 	}
 	n, err := t.exec(ctx, `UPDATE holdfast.pools p
-		SET seated = p.seated + d.seated, offered = p.offered + d.offered, waiting = p.waiting + d.waiting
-		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) d (realm, pool, seated, offered, waiting)
-		WHERE p.realm = d.realm AND p.pool = d.pool`, realms, pools, seated, offered, waiting)
+		SET seated = p.seated + d.seated, offered = p.offered + d.offered, waiting = p.waiting + d.waiting,
+			entered = p.entered + d.entered
+		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+			d (realm, pool, seated, offered, waiting, entered)
+		WHERE p.realm = d.realm AND p.pool = d.pool`, realms, pools, seated, offered, waiting, entered)
 	if err != nil || n == int64(len(realms)) {
 		return err
 	}

@@ -144,7 +144,8 @@ func (r *refill) realm(ctx context.Context, realm *holdfast.Realm) error {
 		row := r.part.pool(poolKey{realm.Name, p.Name})
 		config := p.Config
 		row.config, row.seq, row.at = &config, p.Seq, p.At
-		row.seated, row.offered, row.waiting = int64(p.Seated), int64(p.Offered), int64(p.Waiting)
+		row.seated, row.offered, row.waiting, row.entered = int64(p.Seated), int64(p.Offered), int64(p.Waiting), int64(p.Entered)
+		row.seed = seedOf(p)
 	})
 	for _, name := range names {
 		var err error

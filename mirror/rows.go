@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -25,7 +26,25 @@ func claimName(k claimKey) string {
 func holds(s seat.Status) bool { return s == seat.Seated || s == seat.Offered }
 
 // counts says whether a count of the row changes.
-func (p *poolRow) counts() bool { return p.seated != 0 || p.offered != 0 || p.waiting != 0 }
+func (p *poolRow) counts() bool {
+	return p.seated != 0 || p.offered != 0 || p.waiting != 0 || p.entered != 0
+}
+
+// seedHash is the hash of a lottery's seed in hex; "" of other pools.
+func seedHash(c *seat.Config) string {
+	if c.Order != seat.Lottery {
+		return ""
+	}
+	return hex.EncodeToString(c.SeedHash[:])
+}
+
+// seedOf is the seed of a lottery that was drawn, in hex; "" of other pools.
+func seedOf(v *seat.PoolView) string {
+	if !v.Drawn {
+		return ""
+	}
+	return hex.EncodeToString(v.Seed[:])
+}
 
 func answerSeconds(c *seat.Config) uint32 { return uint32(c.AnswerWithin / time.Second) }
 

@@ -135,7 +135,31 @@ func scenarios() []scenario {
 		}, func(w *world) {
 			w.release("c2", "b")
 		}}, "SELECT count(*) FROM claims WHERE person = 'b' AND pool = 'c1' AND ticket = 1 AND swap IS NULL", "1"},
+		{"a lottery before its draw", []func(*world){lottery}, lotteryPool, "lottery|true|false|3|0|0"},
+		{"a lottery that is drawn", []func(*world){lottery, pass(time.Minute), func(w *world) { w.do("spring", seat.Claim{Pool: "c1", Person: "late"}) }},
+			lotteryPool, "lottery|true|true|0|1|2"},
+		{"a lottery whose claims are gone is none any more", []func(*world){lottery, func(w *world) {
+			w.pass(time.Minute)
+			w.release("c1", "a", "b", "c")
+		}, func(w *world) { w.put("c1", seat.Config{Capacity: 1}) }}, lotteryPool, "arrival|false|false|0|0|0"},
+		{"a lottery is drawn, is none, and is one again", []func(*world){lottery, func(w *world) {
+			w.pass(time.Minute)
+			w.release("c1", "a", "b", "c")
+			w.put("c1", seat.Config{Capacity: 1})
+			w.put("c1", lots(seat.Config{Capacity: 1}, w.now.Add(time.Minute), 2))
+			w.claim("c1", "a")
+		}}, lotteryPool, "lottery|true|false|1|0|0"},
 	}
+}
+
+const lotteryPool = "SELECT pool_order, CASE WHEN seed_hash IS NULL THEN 'false' ELSE 'true' END, CASE WHEN seed IS NULL THEN 'false' ELSE 'true' END, " +
+	"entered, seated, waiting FROM pools WHERE pool = 'c1'"
+
+// lottery: a, b and c are entered in c1, which has a seat and a line of two, and opens in a minute.
+func lottery(w *world) {
+	begin(w)
+	w.put("c1", lots(seat.Config{Capacity: 1, Waitlist: number(2)}, w.now.Add(time.Minute), 1))
+	w.claim("c1", "a", "b", "c")
 }
 
 // TestScenarios runs each history three ways: a mirror for each part, all in one transaction, and each frame in its own.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	sqlite "modernc.org/sqlite"
@@ -101,7 +103,11 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 		return err
 	}
 	for _, m := range todo {
-		if err := s.script(ctx, m.sql); err != nil {
+		sql, err := s.newColumns(ctx, m.sql)
+		if err == nil {
+			err = s.script(ctx, sql)
+		}
+		if err != nil {
 			return fmt.Errorf("schema %s: %w", m.name, err)
 		}
 		if _, err := s.exec(ctx, "INSERT INTO schema_version VALUES (?, ?, ?)", m.version, m.checksum, now()); err != nil {
@@ -109,6 +115,29 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 		}
 	}
 	return s.script(ctx, "COMMIT")
+}
+
+// addsColumn is a line of a migration that adds a column which may be there.
+var addsColumn = regexp.MustCompile(`(?m)^ALTER TABLE (\w+) ADD COLUMN IF NOT EXISTS (\w+) .*$`)
+
+// newColumns does what SQLite lacks: it leaves out the columns that are there, and the words IF NOT EXISTS.
+func (s *sqliteStore) newColumns(ctx context.Context, sql string) (string, error) {
+	for _, line := range addsColumn.FindAllStringSubmatch(sql, -1) {
+		there := false
+		err := s.query(ctx, "SELECT name FROM pragma_table_info(?) WHERE name = ?", []any{line[1], line[2]}, func(func(...any) error) error {
+			there = true
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+		only := strings.Replace(line[0], "IF NOT EXISTS ", "", 1)
+		if there {
+			only = ""
+		}
+		sql = strings.Replace(sql, line[0], only, 1)
+	}
+	return sql, nil
 }
 
 // now is the time for columns that say when a row was written here, which no event knows.

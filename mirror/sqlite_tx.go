@@ -169,31 +169,45 @@ func (t *sqliteTx) putRealms(ctx context.Context, rows map[string]realmRow) erro
 func (t *sqliteTx) putPools(ctx context.Context, rows []poolRow) error {
 	for i := range rows {
 		p := &rows[i]
-		if p.config == nil {
+		if p.config != nil {
+			if err := t.putPool(ctx, p); err != nil {
+				return err
+			}
+		}
+		if p.seed == "" {
 			continue
 		}
-		c := p.config
-		_, err := t.exec(ctx, `INSERT INTO pools (realm, pool, capacity, waitlist, opens_at, closes_at, promote_until,
-				promotion, answer_seconds, pool_group, data, seq, at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (realm, pool) DO UPDATE SET capacity = excluded.capacity, waitlist = excluded.waitlist,
-				opens_at = excluded.opens_at, closes_at = excluded.closes_at, promote_until = excluded.promote_until,
-				promotion = excluded.promotion, answer_seconds = excluded.answer_seconds,
-				pool_group = excluded.pool_group, data = excluded.data, seq = excluded.seq, at = excluded.at`,
-			p.realm, p.pool, int64(c.Capacity), optional(c.Waitlist), text(c.OpensAt), text(c.ClosesAt), text(c.PromoteUntil),
-			c.Promotion.String(), orNull(answerSeconds(c)), orNull(c.Group), orNull(storable(c.Data)), int64(p.seq), text(p.at))
+		n, err := t.exec(ctx, "UPDATE pools SET seed = ? WHERE realm = ? AND pool = ?", p.seed, p.realm, p.pool)
+		if err == nil && n != 1 {
+			err = violated("%s should have been there and was not; %s", poolName(p.poolKey), nextCommand)
+		}
 		if err != nil {
-			return err
-		}
-		if p.cap == 0 {
-			continue
-		}
-		if _, err := t.exec(ctx, "UPDATE claims SET deadline = ? WHERE realm = ? AND pool = ? AND deadline > ?",
-			text(p.cap), p.realm, p.pool, text(p.cap)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *sqliteTx) putPool(ctx context.Context, p *poolRow) error {
+	c := p.config
+	_, err := t.exec(ctx, `INSERT INTO pools (realm, pool, capacity, waitlist, opens_at, closes_at, promote_until,
+				promotion, answer_seconds, pool_group, pool_order, seed_hash, data, seq, at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (realm, pool) DO UPDATE SET capacity = excluded.capacity, waitlist = excluded.waitlist,
+				opens_at = excluded.opens_at, closes_at = excluded.closes_at, promote_until = excluded.promote_until,
+				promotion = excluded.promotion, answer_seconds = excluded.answer_seconds,
+				pool_group = excluded.pool_group, pool_order = excluded.pool_order, seed_hash = excluded.seed_hash,
+				seed = CASE WHEN pools.seed_hash = excluded.seed_hash THEN pools.seed END,
+				data = excluded.data, seq = excluded.seq, at = excluded.at`,
+		p.realm, p.pool, int64(c.Capacity), optional(c.Waitlist), text(c.OpensAt), text(c.ClosesAt), text(c.PromoteUntil),
+		c.Promotion.String(), orNull(answerSeconds(c)), orNull(c.Group), c.Order.String(), orNull(seedHash(c)),
+		orNull(storable(c.Data)), int64(p.seq), text(p.at))
+	if err != nil || p.cap == 0 {
+		return err
+	}
+	_, err = t.exec(ctx, "UPDATE claims SET deadline = ? WHERE realm = ? AND pool = ? AND deadline > ?",
+		text(p.cap), p.realm, p.pool, text(p.cap))
+	return err
 }
 
 func (t *sqliteTx) unswap(ctx context.Context, rows []unswapRow) error {
@@ -300,8 +314,8 @@ func (t *sqliteTx) countPools(ctx context.Context, rows []poolRow) error {
 		if !p.counts() {
 			continue
 		}
-		n, err := t.exec(ctx, `UPDATE pools SET seated = seated + ?, offered = offered + ?, waiting = waiting + ?
-			WHERE realm = ? AND pool = ?`, p.seated, p.offered, p.waiting, p.realm, p.pool)
+		n, err := t.exec(ctx, `UPDATE pools SET seated = seated + ?, offered = offered + ?, waiting = waiting + ?, entered = entered + ?
+			WHERE realm = ? AND pool = ?`, p.seated, p.offered, p.waiting, p.entered, p.realm, p.pool)
 		if v := new(violation); errors.As(err, &v) {
 			return violated("%s: %v", poolName(p.poolKey), err)
 		}
