@@ -24,11 +24,9 @@ func (h *Hub) follow(ctx context.Context, sub *engine.Subscription) {
 			if ctx.Err() != nil || errors.Is(err, engine.ErrStopped) || h.engine.Err() != nil {
 				return
 			}
-			if !errors.Is(err, engine.ErrTrimmed) { // a log that is trimmed meanwhile is read anew at once
-				h.cfg.Logger.Error("the live hub cannot read the log", "error", err)
-				if !pause(ctx, followPause) {
-					return
-				}
+			h.cfg.Logger.Error("the live hub cannot read the log; it begins anew at its end", "error", err)
+			if !pause(ctx, followPause) {
+				return
 			}
 			end := h.engine.Durable().Seq
 			if sub, err = h.engine.Subscribe(end); err == nil {
