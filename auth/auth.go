@@ -32,7 +32,8 @@ const (
 // Roles are all of them, from the one that may least.
 func Roles() []Role { return []Role{Person, Agent, Client, Staff, Backend, Admin} }
 
-// Identity is who asks, as their token proves it. Only Check and Redeem make one that Holds.
+// Identity is who asks, as their token proves it. Only what Check and Redeem gave Holds, and copies of it: a server may narrow one,
+// say to one person for whom a back end asks.
 type Identity struct {
 	Role    Role
 	Realm   string    // the one realm it is for; empty = all

@@ -132,7 +132,7 @@ func TestKeySetsThatAreRefused(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"empty": ``, "null": `null`, "list": `[]`, "no keys": `{}`, "no list": `{"keys":{}}`, "none": `{"keys":[]}`, "twice": `{"keys":[],"keys":[]}`, "number": `{"keys":[1]}`,
-		"none that fits": jwks(t, public("ec", ec.Public())), "private": jwks(t, public("one", rs)), "symmetric": `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
+		"none that fits": jwks(t, public("ec", ec.Public())), "private": jwks(t, public("one", rs)), "private, of another kind": strings.Replace(good, `"keys":[`, `"keys":[{"kty":"RSA","use":"enc","d":"AA"},`, 1), "symmetric": `{"keys":[{"kty":"oct","k":"AAAA"}]}`,
 		"small": `{"keys":[` + small + `]}`, "same kid": jwks(t, public("one", rs.Public()), public("one", rsaKeys()[1].Public())),
 		"no kids": jwks(t, public("", rs.Public()), public("", rsaKeys()[1].Public())), "HTML": `<html>`, "broken": good[:len(good)-20],
 		"many": `{"keys":[` + strings.Repeat(`{"kty":"new"},`, 100) + `{"kty":"new"}]}`, "no modulus": `{"keys":[{"kty":"RSA","e":"AQAB"}]}`,
