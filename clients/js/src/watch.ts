@@ -28,7 +28,7 @@ export interface Saved extends Cursor { claims?: Row[] }
 export interface WatchOptions {
   /** From an earlier onSaved. Without its claims, only what has changed since is told. */
   from?: Saved;
-  /** Pools whose counts and opening are wanted. */
+  /** Pools whose counts and opening are wanted; at most 64. */
   pools?: Iterable<string>;
   /** auto: the WebSocket, and server-sent events where it does not come through. */
   via?: "auto" | "websocket" | "events";
@@ -36,8 +36,10 @@ export interface WatchOptions {
   onClaims?(change: Change): void;
   onCounts?(counts: Counts): void;
   onOpening?(opening: Opening): void;
+  /** A pool that cannot be followed: there is none of this name. It is no longer asked for. */
+  onRefused?(pool: string, code: string): void;
   onState?(state: WatchState): void;
-  /** Called whenever the cursor moved: put it where it survives a reload, such as sessionStorage. */
+  /** Called whenever something moved: put it where it survives a reload, such as sessionStorage. */
   onSaved?(saved: Saved): void;
 }
 
@@ -83,6 +85,7 @@ export class Watch {
     this.cursor = options.from && { log: options.from.log, seq: options.from.seq };
     for (const row of options.from?.claims ?? []) this.#set(row, options.from!.seq);
     this.#pools = new Set(options.pools);
+    this.#bound();
     options.signal?.addEventListener("abort", () => this.close(), { once: true, signal: this.#stop.signal });
     if (options.signal?.aborted) this.close();
     const wake = () => this.wake();
@@ -105,6 +108,7 @@ export class Watch {
   subscribe(...pools: string[]): void {
     const added = pools.filter((pool) => !this.#pools.has(pool));
     for (const pool of added) this.#pools.add(pool);
+    this.#bound();
     if (added.length > 0) this.#subscribe("subscribe", added);
   }
 
@@ -117,7 +121,9 @@ export class Watch {
   learn(answer: ClaimAnswer): void {
     if (answer.status === "refused" || answer.durability === "preapproved" || answer.status === "none") return;
     const { realm: _, person: _p, durability: _d, as_of, ...row } = answer;
-    if (this.#set(row, as_of)) this.#tell([row], []);
+    if (!this.#set(row, as_of)) return;
+    this.#tell([row], []);
+    this.#save();
   }
 
   async #run(): Promise<HoldfastError | undefined> {
@@ -187,7 +193,7 @@ export class Watch {
   #arrive(link: Link, hello: Body): void {
     this.#sameLog(hello["log"]);
     this.#link = link;
-    if (this.#pools.size > 0) this.#subscribe("subscribe", [...this.#pools]);
+    this.#subscribe("subscribe", [...this.#pools]);
   }
 
   async #overEvents(): Promise<End> {
@@ -227,7 +233,11 @@ export class Watch {
   async #look(signal: AbortSignal): Promise<void> {
     for (const pool of this.#pools) {
       const answer = await this.host.pool(pool, { signal });
-      if (answer.status !== "there" || signal.aborted) continue;
+      if (signal.aborted) return;
+      if (answer.status === "refused") {
+        this.#refuse(pool, answer.refused.code);
+        continue;
+      }
       this.options.onCounts?.(answer);
       const in_ms = answer.opens_at ? Date.parse(answer.opens_at) - Date.now() : 0;
       if (answer.opens_at) this.#opening({ pool, opens_at: answer.opens_at, in_ms, open: in_ms <= 0 });
@@ -235,7 +245,28 @@ export class Watch {
   }
 
   #subscribe(what: "subscribe" | "unsubscribe", pools: string[]): void {
-    for (let i = 0; i < pools.length; i += 64) this.#link?.send({ do: what, pools: pools.slice(i, i + 64) }, () => true);
+    if (pools.length === 0) return;
+    const link = this.#link;
+    link?.send({ do: what, pools }, (body) => {
+      if (!body || body["code"] === undefined) return true;
+      if (!this.#pools.has(body["pool"])) {
+        link.cut(); // not now, such as busy: the next connection asks again
+        return true;
+      }
+      // All are followed or none: the others once more without the one that is not there.
+      this.#refuse(body["pool"], body["code"]);
+      this.#subscribe(what, pools.filter((pool) => this.#pools.has(pool)));
+      return true;
+    });
+  }
+
+  #refuse(pool: string, code: string): void {
+    this.#pools.delete(pool);
+    this.options.onRefused?.(pool, code);
+  }
+
+  #bound(): void {
+    if (this.#pools.size > 64) throw new HoldfastError("malformed", "malformed: a watch follows at most 64 pools");
   }
 
   #sameLog(log: string): void {
@@ -265,7 +296,7 @@ export class Watch {
     const changed = rows.filter((row) => this.#set(row, as_of));
     if (this.cursor && as_of >= this.cursor.seq) this.cursor = { log: this.cursor.log, seq: as_of };
     if (changed.length + gone.length > 0) this.#tell(changed, gone);
-    if (this.cursor) this.options.onSaved?.({ ...this.cursor, claims: [...this.claims.values()] });
+    this.#save();
     if (this.#told) return;
     this.#told = true;
     this.options.onState?.({ state: "live", via });
@@ -278,6 +309,10 @@ export class Watch {
     this.#as_of.set(row.pool, as_of);
     this.host.learn(this.person, row, as_of);
     return true;
+  }
+
+  #save(): void {
+    if (this.cursor) this.options.onSaved?.({ ...this.cursor, claims: [...this.claims.values()] });
   }
 
   #tell(changed: Row[], gone: string[]): void { this.options.onClaims?.({ changed, gone, claims: this.claims }); }

@@ -1,34 +1,14 @@
 // Watches against the real server, over both ways.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createServer } from "node:net";
-import { Holdfast, type Change, type ClaimAnswer, type Counts, type Opening, type Row, type Saved, type Watch, type WatchOptions, type WatchState } from "../src/index.js";
+import { Holdfast, type ClaimAnswer } from "../src/index.js";
+import { is, live, watching } from "./heard.js";
 import { Seen, Server, Wire, realm } from "./server.js";
 
-let server: Server, wire: Wire;
-const watches: Watch[] = [];
+let server: Server, wire: Wire | undefined;
 beforeAll(async () => { server = await Server.start(); });
-afterEach(async () => {
-  for (const watch of watches.splice(0)) {
-    watch.close();
-    await watch.ended;
-  }
-  wire?.stop();
-});
+afterEach(() => wire?.stop());
 afterAll(() => server.remove());
-
-interface Heard { states: Seen<WatchState>; changes: Seen<Change>; saved: Seen<Saved>; counts: Seen<Counts>; openings: Seen<Opening> }
-
-function watching(h: Holdfast, person: string, options: WatchOptions): Heard & { watch: Watch } {
-  const heard: Heard = { states: new Seen(), changes: new Seen(), saved: new Seen(), counts: new Seen(), openings: new Seen() };
-  const watch = h.watch(person, { onState: heard.states.add, onClaims: heard.changes.add, onSaved: heard.saved.add, onCounts: heard.counts.add,
-    onOpening: heard.openings.add, ...options });
-  watches.push(watch);
-  return { ...heard, watch };
-}
-
-const live = (s: WatchState) => s.state === "live";
-const row = (change: Change, pool: string): Row | undefined => change.changed.find((r) => r.pool === pool);
-const is = (pool: string, status: Row["status"]) => (change: Change) => row(change, pool)?.status === status;
 
 for (const via of ["websocket", "events"] as const) describe(via, () => {
   test("tells what there is, and then what happens", async () => {
@@ -77,38 +57,17 @@ for (const via of ["websocket", "events"] as const) describe(via, () => {
     const h = new Holdfast({ url: server.url, realm: name });
     const first = watching(h, "ann", { via });
     await first.states.first(live);
-    await h.claim("b", "ann");
-    const saved = JSON.parse(JSON.stringify(await first.saved.first((s) => s.claims!.length === 1)));
+    const other = new Holdfast({ url: server.url, realm: name, WebSocket: null });
+    const { as_of } = await other.claim("b", "ann");
+    const saved = JSON.parse(JSON.stringify(await first.saved.first((s) => s.seq >= as_of)));
     first.watch.close();
     expect(await first.watch.ended).toBeUndefined();
-    await h.claim("a", "ann");
+    await other.claim("a", "ann");
     const second = watching(new Holdfast({ url: server.url, realm: name }), "ann", { via, from: saved });
     expect(second.watch.claims.get("b")).toMatchObject({ status: "seated" });
     const change = await second.changes.first(() => true);
     expect(change.changed.map((r) => r.pool)).toEqual(["a"]);
     expect([...change.claims.keys()].sort()).toEqual(["a", "b"]);
-  });
-
-  test.each(["SIGTERM", "SIGKILL"] as const)("the server ends by %s and comes back: nothing is missed", async (signal) => {
-    const own = await Server.start();
-    try {
-      const name = await realm(own, { a: { capacity: 1 } });
-      const other = new Holdfast({ url: own.url, realm: name, WebSocket: null });
-      await other.claim("a", "bob");
-      const h = new Holdfast({ url: own.url, realm: name });
-      const { watch, states, changes } = watching(h, "ann", { via });
-      await states.first(live);
-      await h.claim("a", "ann");
-      await own.stop(signal);
-      await states.first((s) => s.state === "waiting");
-      await own.run();
-      await other.release("a", "bob");
-      await changes.first(is("a", "seated"));
-      watch.close();
-      await watch.ended;
-    } finally {
-      await own.remove();
-    }
   });
 
   test("another log: what it does not have is gone, and no number of the old one is used", async () => {
@@ -156,6 +115,16 @@ for (const via of ["websocket", "events"] as const) describe(via, () => {
     watch.unsubscribe("b");
   });
 
+  test("a pool that is not there is said, and the others are followed", async () => {
+    const name = await realm(server, { a: { capacity: 3 }, c: { capacity: 4 } });
+    const refused = new Seen<string[]>();
+    const { counts } = watching(new Holdfast({ url: server.url, realm: name }), "ann", { via, pools: ["a", "b", "c"],
+      onRefused: (...r) => refused.add(r) });
+    expect(await refused.first(() => true)).toEqual(["b", "unknown_pool"]);
+    await counts.first((c) => c.pool === "a");
+    await counts.first((c) => c.pool === "c");
+  });
+
   test("an end that is final has its reason", async () => {
     const nowhere = watching(new Holdfast({ url: server.url, realm: "nowhere" }), "ann", { via });
     expect(await nowhere.watch.ended).toMatchObject({ name: "HoldfastError" });
@@ -193,12 +162,12 @@ test("a claim whose connection breaks is asked for again over HTTP", async () =>
   const name = await realm(server, { a: { capacity: 5 } });
   wire = await new Wire(server.url).start();
   const h = new Holdfast({ url: server.url, realm: name, WebSocket: class extends WebSocket {
-    constructor(url: string) { super(url.replace(new URL(server.url).host, new URL(wire.url).host)); }
+    constructor(url: string) { super(url.replace(new URL(server.url).host, new URL(wire!.url).host)); }
   } as any });
   const { states } = watching(h, "ann", { via: "websocket" });
   await states.first(live);
   const claim = h.claim("a", "ann");
-  queueMicrotask(() => queueMicrotask(() => wire.cut()));
+  queueMicrotask(() => queueMicrotask(() => wire!.cut()));
   expect(await claim).toMatchObject({ status: "seated", seat: 1, durability: "confirmed" });
   expect(await h.pool("a")).toMatchObject({ seated: 1 });
 });
@@ -209,7 +178,7 @@ test("where WebSockets are cut, server-sent events do", async () => {
   wire = await new Wire(server.url).start();
   const guard = createServer((near) => near.once("data", (head) => {
     if (/upgrade: websocket/i.test(head.toString())) return near.destroy();
-    const to = new URL(wire.url);
+    const to = new URL(wire!.url);
     import("node:net").then(({ connect }) => {
       const far = connect(Number(to.port), to.hostname);
       far.write(head);
