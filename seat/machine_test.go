@@ -114,6 +114,7 @@ type machine struct {
 func newMachine(t failer, seen counters) *machine {
 	m := &machine{t: t, seen: seen, now: 1_000 * second, oracle: newOracle(), verifier: sim.NewChecker(holdfast.NewState()), at: "start"}
 	m.stepper.State, m.replayed = holdfast.NewState(), holdfast.NewState()
+	m.stepper.Seed, m.oracle.seed = seedOf, seedOf
 	m.do(holdfast.PutRealm{Limits: seat.DefaultLimits()})
 	for i, name := range poolNames {
 		m.do(seat.PutPool{Pool: name, Config: m.config(i, i, 3, i)})
@@ -154,6 +155,16 @@ func (m *machine) config(pool, x, y, z int) seat.Config {
 	}
 	if z%3 != 0 {
 		c.Promotion, c.AnswerWithin = seat.Offer, time.Duration(z%20+1)*time.Second
+	}
+	if x%4 == 3 || pool == 5 && x%4 != 2 {
+		c.Order, c.SeedHash = seat.Lottery, seedHash(x^y<<4^z)
+		c.OpensAt = m.now + seat.Time(y%16-1)*second
+		if c.ClosesAt = 0; y%8 == 7 {
+			c.ClosesAt = c.OpensAt + second*4
+		}
+		if c.PromoteUntil != 0 {
+			c.PromoteUntil = c.OpensAt + seat.Time(z%7+1)*second
+		}
 	}
 	return c
 }
@@ -204,6 +215,11 @@ func (m *machine) run(o op) {
 		m.do(b)
 	case "staff":
 		pool, person = m.halfOfSwap(o, pool, person)
+		for _, c := range m.oracle.claims {
+			if c.Status == seat.Entered && o.Z%3 == 0 {
+				pool, person = c.in.name, c.person
+			}
+		}
 		m.do(seat.Override{Pool: pool, Person: person, Action: seat.Action(o.X%2 + 1), Reason: "a \"reason\"", By: "dean"})
 	case "look":
 		m.do(seat.Look{Pool: pool, Person: person})
@@ -410,6 +426,7 @@ func (m *machine) restore() {
 		if c.Swap != "" {
 			m.seen.count("restored with a swap that is " + c.Status.String())
 		}
+		m.seen.countIf(c.Status == seat.Entered, "restored with somebody entered")
 	}
 	m.stepper.State = m.readBack(m.stepper.State)
 	m.seen.count("restored")

@@ -128,7 +128,7 @@ func (o *oracle) fits(person string, it seat.Item) seat.Refusal {
 	switch o.standing(p, person).Status {
 	case seat.Waiting, seat.Offered:
 		return seat.Refusal{Code: seat.Full}
-	case seat.None, seat.Released:
+	case seat.None, seat.Released, seat.Entered:
 		if r := o.clock(p); r.Code != "" {
 			return r
 		}
@@ -220,7 +220,7 @@ func (o *oracle) item(c seat.Basket, it seat.Item) seat.Refusal {
 	st := o.standing(p, c.Person)
 	waits := st.Status == seat.Waiting
 	switch {
-	case o.done(c.Person, it), st.Status == seat.Offered, waits && (it.Swap == "" || it.Swap == st.Swap):
+	case o.done(c.Person, it), st.Status == seat.Offered, st.Status == seat.Entered && it.Swap == "", waits && (it.Swap == "" || it.Swap == st.Swap):
 		return seat.Refusal{}
 	case c.Mode == seat.Each && waits:
 		return seat.Refusal{Code: seat.Full}
@@ -229,7 +229,7 @@ func (o *oracle) item(c seat.Basket, it seat.Item) seat.Refusal {
 		return r
 	}
 	if c.Mode != seat.All {
-		if waits {
+		if waits || st.Status == seat.Entered {
 			if r := o.clock(p); r.Code != "" { // a wait that becomes a swap is a claim too
 				return r
 			}

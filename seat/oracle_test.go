@@ -18,6 +18,7 @@ type oracle struct {
 	pools  []*oraclePool
 	claims []*oracleClaim // in the order of their first event
 	events []seat.Event   // of this turn
+	seed   func(hash [32]byte) (seed [32]byte, ok bool)
 }
 
 type oraclePool struct {
@@ -26,6 +27,8 @@ type oraclePool struct {
 	seq        uint64
 	at         seat.Time
 	lastTicket uint32
+	drawn      bool
+	seed       [32]byte
 }
 
 // oracleClaim keeps what events say; Position and Blocked are worked out when asked for.
@@ -104,7 +107,7 @@ func (o *oracle) seats(person string) (n uint32) {
 
 func (o *oracle) waits(person string) (n uint32) {
 	for _, c := range o.claims {
-		if c.person == person && c.Status == seat.Waiting {
+		if c.person == person && (c.Status == seat.Waiting || c.Status == seat.Entered) {
 			n++
 		}
 	}
@@ -276,6 +279,10 @@ func (o *oracle) due() {
 	o.settle()
 	for {
 		c := o.nextDeadline()
+		if p := o.nextDraw(); p != nil && p.OpensAt <= o.now && (c == nil || p.OpensAt < c.Deadline) {
+			o.draw(p)
+			continue
+		}
 		if c == nil || c.Deadline > o.now {
 			return
 		}
@@ -341,11 +348,11 @@ func (o *oracle) one(pool, person string, decide func(*oraclePool) seat.Refusal)
 
 // clock: is the pool open for claims now?
 func (o *oracle) clock(p *oraclePool) seat.Refusal {
-	if p.OpensAt != 0 && o.now < p.OpensAt {
-		return seat.Refusal{Code: seat.NotOpen, Time: p.OpensAt}
-	}
-	if p.ClosesAt != 0 && o.now >= p.ClosesAt {
+	switch {
+	case p.ClosesAt != 0 && o.now >= p.ClosesAt:
 		return seat.Refusal{Code: seat.Closed, Time: p.ClosesAt}
+	case p.OpensAt != 0 && o.now < p.OpensAt || o.undrawn(p): // a lottery without its seed stays shut
+		return seat.Refusal{Code: seat.NotOpen, Time: p.OpensAt}
 	}
 	return seat.Refusal{}
 }
@@ -355,6 +362,9 @@ func (o *oracle) room(p *oraclePool) bool { return o.free(p) > 0 && o.firstEligi
 
 // newcomer: may somebody without a live claim sit or, where mayWait, wait?
 func (o *oracle) newcomer(p *oraclePool, person, swap string, mayWait bool) seat.Refusal {
+	if o.undrawn(p) && o.now < p.OpensAt {
+		return o.mayEnter(p, person, swap)
+	}
 	if r := o.clock(p); r.Code != "" {
 		return r
 	}
@@ -382,6 +392,10 @@ func (o *oracle) stale(p *oraclePool, person string, pre seat.Precondition) seat
 
 // place seats or queues, after all checks.
 func (o *oracle) place(p *oraclePool, person, swap string) {
+	if o.undrawn(p) {
+		o.become(p, person, seat.Event{Kind: seat.LotteryEntered, Cause: seat.ByClaim}, seat.Standing{Status: seat.Entered})
+		return
+	}
 	if o.room(p) {
 		o.takeSeat(p, person, seat.Event{Cause: seat.ByClaim, Seat: o.lowestSeat(p), Swap: swap})
 		return
@@ -455,37 +469,4 @@ func (o *oracle) override(p *oraclePool, c seat.Override) seat.Refusal {
 	e.Swap = st.Swap
 	o.takeSeat(p, c.Person, e)
 	return seat.Refusal{}
-}
-
-func (o *oracle) putPool(c seat.PutPool) seat.Result {
-	p := o.pool(c.Pool)
-	if p == nil {
-		p = &oraclePool{name: c.Pool}
-		o.pools = append(o.pools, p)
-	} else {
-		res := seat.Result{Standing: seat.Standing{Pool: c.Pool, Seq: p.seq, At: p.at}}
-		if sameConfig(p.Config, c.Config) {
-			return res
-		}
-		live := o.count(p, seat.Seated) + o.count(p, seat.Offered) + o.count(p, seat.Waiting)
-		if p.Group != c.Config.Group && live > 0 {
-			res.Refusal = seat.Refusal{Code: seat.Conflict, Pool: c.Pool}
-			return res
-		}
-	}
-	p.Config = c.Config
-	o.record(seat.Event{Kind: seat.PoolPut, Pool: c.Pool, Config: &c.Config})
-	p.seq, p.at = o.seq, o.now
-	for _, claim := range o.claims {
-		if until := p.until(); claim.in == p && claim.Status == seat.Offered && until != 0 {
-			claim.Deadline = min(claim.Deadline, until)
-		}
-	}
-	return seat.Result{Standing: seat.Standing{Pool: c.Pool, Seq: p.seq, At: p.at}}
-}
-
-func sameConfig(a, b seat.Config) bool {
-	same := (a.Waitlist == nil) == (b.Waitlist == nil) && (a.Waitlist == nil || *a.Waitlist == *b.Waitlist)
-	a.Waitlist, b.Waitlist = nil, nil
-	return same && a == b
 }

@@ -27,6 +27,11 @@ var sometimes = []string{
 	"newcomer seated past somebody blocked", "waiting though a seat is free", "several promoted by one command",
 	"deadline capped by promote_until", "deadline extended by a start", "accepted in time",
 	"capacity below what is held", "staff beyond capacity", "precondition held", "repeat shown in spite of its precondition",
+	"event entered by claim", "event drawn by cause(0)", "event seated by draw", "event waiting by draw", "event released by draw",
+	"an entry was withdrawn", "staff seated somebody entered", "drawn into the line though a seat is free", "swap into a lottery refused",
+	"all or nothing refused before a draw", "entered by a basket", "entries at the limit of waits", "a lottery without its seed is shut",
+	"a lottery kept its seed", "the order cannot change", "entered again", "restored with somebody entered", "a claim behind a draw",
+
 	"restored", "restored with a swap that is waiting", "restored with a swap that is offered",
 }
 
@@ -67,6 +72,11 @@ func (m *machine) note(body holdfast.Body, res *holdfast.Result, before standing
 	m.seen.countIf(res.Refused(), "refused "+string(res.Refusal.Code))
 	for i := range events {
 		m.noteEvent(&events[i], before, len(events))
+		m.noteLottery(&events[i], body)
+	}
+	m.noteRefusal(&res.Result, body)
+	for i := range res.Items {
+		m.noteRefusal(&res.Items[i], body)
 	}
 	switch c := body.(type) {
 	case seat.Basket:
@@ -86,6 +96,7 @@ func (m *machine) note(body holdfast.Body, res *holdfast.Result, before standing
 		view, _ := m.stepper.State.Realm(realm).Seats.Pool(c.Pool)
 		m.seen.countIf(len(events) > 0 && c.Action == seat.SeatPerson && view.Over > 0, "staff beyond capacity")
 	case seat.PutPool:
+		m.notePut(&c, &res.Result)
 		view, _ := m.stepper.State.Realm(realm).Seats.Pool(c.Pool)
 		m.seen.countIf(view.Over > 0, "capacity below what is held")
 	}
