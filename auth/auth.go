@@ -138,15 +138,10 @@ func (a *Authority) watch(ctx context.Context) {
 		now := a.now()
 		changed := false
 		if a.keys != nil {
-			// The keyring has logged its error and kept what it had.
-			if did, err := a.keys.look(now); err == nil && did {
-				changed = true
-			}
-			changed = a.keys.expire(now) || changed
+			changed = a.keys.watch(now)
 		}
 		if a.jwt != nil && a.jwt.remote == nil {
-			did, err := a.jwt.look()
-			changed = err == nil && did || changed
+			changed = a.jwt.watch() || changed
 		}
 		a.tickets.sweep(now)
 		if changed {

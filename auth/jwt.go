@@ -25,13 +25,14 @@ type issuer struct {
 	verified *verified
 	algs     []jose.SignatureAlgorithm
 
-	file   watched // of the secret or the JWKS; owned by who calls open and look
-	told   string  // the last error that was logged
-	remote *remote // nil: the keys are in a file
+	file   watched   // of the secret or the JWKS; owned, as state is, by who calls open and watch
+	state  condition // of file
+	remote *remote   // nil: the keys are in a file
 }
 
 func newIssuer(cfg JWTConfig, logger *slog.Logger) *issuer {
-	i := &issuer{cfg: cfg, logger: logger, verified: newVerified(cfg.MaxVerified), algs: []jose.SignatureAlgorithm{jose.SignatureAlgorithm(cfg.Algorithm)}}
+	i := &issuer{cfg: cfg, logger: logger, verified: newVerified(cfg.MaxVerified), state: condition{logger: logger}}
+	i.algs = []jose.SignatureAlgorithm{jose.SignatureAlgorithm(cfg.Algorithm)}
 	switch {
 	case cfg.remote():
 		i.remote = newRemote(cfg.JWKS)

@@ -185,6 +185,9 @@ func (f KeyFile) lock() (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.own(l); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	for {
 		switch err := unix.Flock(int(l.Fd()), unix.LOCK_EX); {
 		case err == nil:
@@ -224,8 +227,8 @@ func (f KeyFile) replace(b []byte) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// own gives the new file to whom the old one belongs, or else the directory, so that a server can still read what root edited.
-func (f KeyFile) own(temp *os.File) error {
+// own gives a new file to whom the keys belong, or else the directory, so that a server can still read what root edited.
+func (f KeyFile) own(file *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -235,5 +238,5 @@ func (f KeyFile) own(temp *os.File) error {
 			return err
 		}
 	}
-	return temp.Chown(int(st.Uid), int(st.Gid))
+	return file.Chown(int(st.Uid), int(st.Gid))
 }

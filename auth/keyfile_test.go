@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFileOfKeysIsReadStrictly(t *testing.T) {
@@ -228,5 +230,45 @@ func TestWatched(t *testing.T) {
 	}
 	if _, _, _, err := w.read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("gone: %v", err)
+	}
+}
+
+// TestRootEditsForTheServer: what root makes in a directory belongs to whom the directory belongs.
+func TestRootEditsForTheServer(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	const other = 65534
+	dir := t.TempDir()
+	if err := os.Chown(dir, other, other); err != nil {
+		t.Fatal(err)
+	}
+	f := KeyFile{Path: filepath.Join(dir, "keys.json")}
+	for range 2 {
+		mustCreate(t, f, Key{Role: Backend})
+		for _, path := range []string{f.Path, f.Path + ".lock"} {
+			var st unix.Stat_t
+			if err := unix.Stat(path, &st); err != nil || st.Uid != other || st.Gid != other {
+				t.Errorf("%s belongs to %d:%d, %v", path, st.Uid, st.Gid, err)
+			}
+		}
+	}
+}
+
+// TestLinkedFile: an edit changes the file, not the link to it.
+func TestLinkedFile(t *testing.T) {
+	t.Parallel()
+	real, link := KeyFile{Path: filepath.Join(t.TempDir(), "real.json")}, KeyFile{Path: filepath.Join(t.TempDir(), "keys.json")}
+	mustCreate(t, real, Key{Role: Backend})
+	if err := os.Symlink(real.Path, link.Path); err != nil {
+		t.Fatal(err)
+	}
+	mustCreate(t, link, Key{Role: Admin})
+	if keys, err := real.List(); err != nil || len(keys) != 2 {
+		t.Errorf("%+v, %v", keys, err)
+	}
+	if info, err := os.Lstat(link.Path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info, err)
 	}
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -30,9 +29,9 @@ type keyring struct {
 	live   atomic.Pointer[map[string]*liveKey] // by id; those neither revoked nor ended when the file was read
 
 	// Owned by who calls look and expire.
-	file watched
-	read []byte // what was read last and is in force; nil = nothing
-	told string // the last error that was logged; "" = all is well
+	file  watched
+	read  []byte // what was read last and is in force; nil = nothing
+	state condition
 }
 
 // liveKey is a key that is valid. It does not change.
@@ -42,7 +41,7 @@ type liveKey struct {
 }
 
 func newKeyring(path string, logger *slog.Logger) *keyring {
-	r := &keyring{logger: logger, file: watched{path: path, most: maxKeysBytes, foreign: writable}}
+	r := &keyring{logger: logger, state: condition{logger: logger}, file: watched{path: path, most: maxKeysBytes, foreign: writable}}
 	r.live.Store(&map[string]*liveKey{})
 	return r
 }
@@ -63,32 +62,26 @@ func (r *keyring) check(token string, now time.Time) (Identity, error) {
 }
 
 // look reads the file if it changed, and says whether that changed who is valid. A missing file holds no key. After any other
-// error the keys are as they were; it is logged once.
+// error the keys are as they were.
 func (r *keyring) look(now time.Time) (changed bool, err error) {
 	content, info, fresh, err := r.file.read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.tell(slog.LevelWarn, "there is no file of API keys: every one is refused", "file", r.file.path)
+		r.state.is(slog.LevelWarn, "there is no file of API keys: every one is refused", "file", r.file.path)
 		r.read = nil
 		return r.apply(nil, now), nil
-	case err == nil && (!fresh || r.read != nil && bytes.Equal(content, r.read)):
-		if fresh && r.told != "" {
-			r.told = ""
-			r.logger.Info("the file of API keys can be read again", "file", r.file.path)
-		}
+	case err != nil || !fresh:
+		return false, err
+	case r.read != nil && bytes.Equal(content, r.read):
+		r.state.well("the file of API keys can be read again", "file", r.file.path)
 		return false, nil
 	}
-	var keys []Key
-	if err == nil {
-		if keys, err = decodeKeys(content); err != nil {
-			err = fmt.Errorf("%s: %w", r.file.path, err)
-		}
-	}
+	keys, err := decodeKeys(content)
 	if err != nil {
-		r.tell(slog.LevelError, "the file of API keys is damaged or cannot be read: what it said before stays in force", "err", err)
-		return false, err
+		return false, fmt.Errorf("%s: %w", r.file.path, err)
 	}
-	r.read, r.told = content, ""
+	r.read = content
+	r.state.well("the file of API keys can be read again", "file", r.file.path)
 	if info.Mode()&readable != 0 {
 		r.logger.Warn("others can read the file of API keys; chmod 600", "file", r.file.path, "mode", info.Mode())
 	}
@@ -97,12 +90,13 @@ func (r *keyring) look(now time.Time) (changed bool, err error) {
 	return changed, nil
 }
 
-// tell logs what is wrong, once until it is something else.
-func (r *keyring) tell(level slog.Level, text string, args ...any) {
-	if what := text + fmt.Sprint(args...); r.told != what {
-		r.told = what
-		r.logger.Log(context.Background(), level, text, args...)
+// watch looks for who has nobody to return an error to.
+func (r *keyring) watch(now time.Time) (changed bool) {
+	changed, err := r.look(now)
+	if err != nil {
+		r.state.is(slog.LevelError, "the file of API keys is damaged or cannot be read: what it said before stays in force", "err", err)
 	}
+	return r.expire(now) || changed
 }
 
 // apply makes keys the valid ones. A key whose secret and scope are what they were keeps its proof, so that its connections live

@@ -306,10 +306,14 @@ func TestKeyEndMovesOn(t *testing.T) {
 		defer a.Close()
 		end := func(at time.Time) {
 			t.Helper()
+			changed := a.Changed()
 			if err := f.edit(func(keys []Key) ([]Key, error) { keys[0].Expires = at; return keys, nil }); err != nil {
 				t.Fatal(err)
 			}
 			aSecond()
+			if !closed(changed) {
+				t.Error("nobody is told of another end")
+			}
 		}
 		id, _ := a.Check(token)
 		end(time.Now().Add(5 * time.Second).Truncate(time.Second))

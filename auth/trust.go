@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 
@@ -82,35 +83,32 @@ func (t *trust) set(keys []*trusted) (changed bool) {
 }
 
 // look reads the file of the secret or the JWKS if it changed, and says whether a key is no longer in force. After an error the
-// keys are as they were; it is logged once.
+// keys are as they were.
 func (i *issuer) look() (changed bool, err error) {
 	content, _, fresh, err := i.file.read()
-	if err == nil && !fresh {
-		return false, nil
-	}
-	var keys []*trusted
-	if err == nil {
-		if i.cfg.SecretFile != "" {
-			keys, err = decodeSecret(content)
-		} else {
-			keys, err = decodeJWKS(content, i.cfg.Algorithm)
-		}
-		if err != nil {
-			err = fmt.Errorf("%s: %w", i.file.path, err)
-		}
-	}
-	if err != nil {
-		if i.told != err.Error() {
-			i.told = err.Error()
-			i.logger.Error("the file with the keys of JWTs is damaged or cannot be read: what it said before stays in force", "err", err)
-		}
+	if err != nil || !fresh {
 		return false, err
 	}
-	if i.told != "" {
-		i.told = ""
-		i.logger.Info("the file with the keys of JWTs can be read again", "file", i.file.path)
+	var keys []*trusted
+	if i.cfg.SecretFile != "" {
+		keys, err = decodeSecret(content)
+	} else {
+		keys, err = decodeJWKS(content, i.cfg.Algorithm)
 	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", i.file.path, err)
+	}
+	i.state.well("the file with the keys of JWTs can be read again", "file", i.file.path)
 	return i.trust.set(keys), nil
+}
+
+// watch looks for who has nobody to return an error to.
+func (i *issuer) watch() (changed bool) {
+	changed, err := i.look()
+	if err != nil {
+		i.state.is(slog.LevelError, "the file with the keys of JWTs is damaged or cannot be read: what it said before stays in force", "err", err)
+	}
+	return changed
 }
 
 // minSecret is the least bytes of a secret: as many as the hash of HS256 has (RFC 7518, section 3.2).

@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 )
@@ -69,4 +71,26 @@ func readTrusted(path string, most int64, foreign fs.FileMode) ([]byte, fs.FileI
 		return nil, info, fmt.Errorf("%s: %w: it is longer than %d bytes", path, ErrFile, most)
 	}
 	return b, info, nil
+}
+
+// condition is how something stands that is looked at again and again: it is told when it changes. One goroutine owns it.
+type condition struct {
+	logger *slog.Logger
+	told   string // what is wrong; "" = all is well
+}
+
+// is tells what is wrong, once until it is something else.
+func (c *condition) is(level slog.Level, text string, args ...any) {
+	if what := text + fmt.Sprint(args...); c.told != what {
+		c.told = what
+		c.logger.Log(context.Background(), level, text, args...)
+	}
+}
+
+// well tells that nothing is wrong any more.
+func (c *condition) well(text string, args ...any) {
+	if c.told != "" {
+		c.told = ""
+		c.logger.Info(text, args...)
+	}
 }
