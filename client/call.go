@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"holdfast/internal/wire"
@@ -205,6 +206,10 @@ func (l *Live) reply(h *head, line []byte) {
 func (c *Call) recordedLocked(h *head) {
 	if h.Durability == Recorded {
 		c.stage.answer.Durability = Recorded
+		c.stage.answer.Items = slices.Clone(c.stage.answer.Items) // who asked for an earlier stage has them
+		for i := range c.stage.answer.Items {
+			c.stage.answer.Items[i].Durability = Recorded
+		}
 		c.finishLocked(nil)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -209,17 +210,13 @@ func TestLiveCutAnywhere(t *testing.T) {
 	total := 0
 	for _, side := range []string{"client", "server"} {
 		for cut := 1; ; cut++ {
-			fired := false
+			var fired atomic.Bool
 			synctest.Test(t, func(t *testing.T) {
 				s := serve(t)
 				s.put("/v1/realms/spring/pools/c2", `{"capacity":1}`)
 				s.network.set(func(n *network) {
 					n.tap = func(from string, count int, _ []byte) bool {
-						if !fired && from == side && count == cut {
-							fired = true
-							return false
-						}
-						return true
+						return from != side || count != cut || !fired.CompareAndSwap(false, true)
 					}
 				})
 				l, ctx := s.client().Dial(t.Context(), "ann", client.Cursor{}), t.Context()
@@ -243,7 +240,7 @@ func TestLiveCutAnywhere(t *testing.T) {
 					}
 				}
 			})
-			if !fired {
+			if !fired.Load() {
 				break
 			}
 			total++

@@ -135,5 +135,11 @@ func (w *Watcher) Subscribe(pools ...string) { w.live.Subscribe(pools...) }
 // Unsubscribe is Live.Unsubscribe.
 func (w *Watcher) Unsubscribe(pools ...string) { w.live.Unsubscribe(pools...) }
 
+// Done is closed when it has ended for good, and Err says why.
+func (w *Watcher) Done() <-chan struct{} { return w.live.Done() }
+
+// Err says why it ended; nil: it has not.
+func (w *Watcher) Err() error { return w.live.Err() }
+
 // Close ends it, and returns when it is gone.
 func (w *Watcher) Close() { w.live.Close() }
