@@ -4,10 +4,10 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DATA = ../shared/data/mary-fal18
 
-.PHONY: test setup format vet staticcheck arch unit rush bench fuzz build
+.PHONY: test setup format vet staticcheck arch unit js rush bench fuzz build
 
 # Everything that must be green, in the order in which failures are cheapest to find.
-test: format vet arch staticcheck setup unit rush
+test: format vet arch staticcheck setup unit js rush
 
 setup:
 	@scripts/setup
@@ -26,6 +26,10 @@ staticcheck:
 
 unit:
 	$(GO) test -race -timeout 15m ./...
+
+# The client in TypeScript: its types, and its tests against the server of this tree.
+js:
+	@scripts/js
 
 # A rush on a real catalogue, with the server killed twice in the middle; on a made-up one where the data is not there.
 rush:
