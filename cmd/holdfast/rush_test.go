@@ -22,6 +22,10 @@ func TestRush(t *testing.T) {
 		t.Parallel()
 		testRushSurvivesKills(t, program)
 	})
+	t.Run("websockets", func(t *testing.T) {
+		t.Parallel()
+		testRushOnWebSockets(t, program)
+	})
 	t.Run("target", func(t *testing.T) {
 		t.Parallel()
 		testRushAgainstARunningServer(t, program)
@@ -37,6 +41,21 @@ type rushed struct {
 	LatencyMS                                                        map[string]map[string]float64 `json:"latency_ms"`
 	DecisionsPerSecond                                               float64                       `json:"decisions_per_second"`
 	AnswersTotal                                                     int                           `json:"answers_total"`
+	Restarts                                                         int
+	RestartGaps                                                      []float64 `json:"restart_gaps_ms"`
+	Live                                                             struct {
+		Connected, Gaps    int
+		MovedUpTold        int                `json:"moved_up_told"`
+		Heard              map[string]float64 `json:"heard_ms"`
+		BytesPerConnection *int               `json:"bytes_per_connection"`
+		Pushes             map[string]int
+		Storm              struct {
+			MovedUp  int `json:"moved_up"`
+			Told     int
+			Gaps     int
+			CaughtUp map[string]float64 `json:"caught_up_ms"`
+		}
+	}
 }
 
 // runRush runs the program; it must end with 0 and nothing on stderr.
@@ -95,6 +114,24 @@ func testRushSurvivesKills(t *testing.T, program string) {
 	}
 }
 
+// testRushOnWebSockets: a kill, a restart and a storm, and nobody misses anything.
+func testRushOnWebSockets(t *testing.T, program string) {
+	got := runRush(t, program, "--ws", "--storm", "--students", "400", "--pools", "20", "--seats", "10", "--kill", "1", "--restart", "1")
+	if got.Violations != 0 || got.Kills != 1 || got.Restarts != 1 || len(got.RestartGaps) != 1 || got.Compared < 2_700 {
+		t.Errorf("%+v", got)
+	}
+	v := got.Live
+	if v.Connected != 400 || v.Gaps != 0 || v.Storm.Gaps != 0 || v.Storm.Told != v.Storm.MovedUp || v.Storm.MovedUp == 0 {
+		t.Errorf("%+v", v)
+	}
+	if v.MovedUpTold == 0 || v.Heard["count"] != 400 || v.Storm.CaughtUp["count"] != 400 || v.Pushes["claims"] < 800 {
+		t.Errorf("%+v", v)
+	}
+	if _, err := os.Stat("/proc/self/status"); err == nil && (v.BytesPerConnection == nil || *v.BytesPerConnection > 100_000) {
+		t.Errorf("bytes per connection: %v", v.BytesPerConnection)
+	}
+}
+
 func testRushAgainstARunningServer(t *testing.T, program string) {
 	cmd := exec.Command(program, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--database", "none")
 	out, err := cmd.StdoutPipe()
@@ -126,6 +163,13 @@ func testRushAgainstARunningServer(t *testing.T, program string) {
 			}
 		})
 	}
+	t.Run("websockets", func(t *testing.T) {
+		t.Parallel()
+		got := runRush(t, program, "--target", url, "--ws", "--storm", "--students", "200", "--pools", "20", "--seats", "5", "--seed", "3")
+		if got.Violations != 0 || got.Live.Connected != 200 || got.Live.Gaps != 0 || got.Live.BytesPerConnection != nil {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestRushNamesWhatIsWrong(t *testing.T) {
@@ -138,6 +182,8 @@ func TestRushNamesWhatIsWrong(t *testing.T) {
 	}{
 		{[]string{"--kill", "1", "--target", "http://127.0.0.1:1"}, exitUsage, []string{"--kill", "next: holdfast rush --help"}},
 		{[]string{"--students", "2000000"}, exitUsage, []string{"--students must be 4 to 1000000"}},
+		{[]string{"--restart", "1", "--target", "http://127.0.0.1:1"}, exitUsage, []string{"--restart"}},
+		{[]string{"--storm"}, exitUsage, []string{"--storm", "--ws"}},
 		{[]string{"--courses", "none.csv", "--wishes", "none.csv"}, exitFailure, []string{"none.csv", "next: name files"}},
 		{[]string{"--target", "http://127.0.0.1:1"}, exitFailure, []string{"refused", "next: holdfast serve"}},
 		{[]string{"--data", full}, exitFailure, []string{"not empty", "next: holdfast verify " + full}},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"time"
 
 	"holdfast/seat"
 )
@@ -45,13 +46,15 @@ type Config struct {
 	Stdout   io.Writer // the table
 	Stderr   io.Writer // progress
 	Terminal bool      // Stderr is a terminal: show a progress bar
+
+	quiet time.Duration // with WS: after so long without a word nothing more is expected; positions come once a second
 }
 
 // DefaultConfig is the rush that is played when nothing else is said: 40,000 students, 300 courses of 30 seats, baskets of 5 wishes.
 func DefaultConfig() Config {
 	return Config{
 		Students: 40_000, Pools: 300, Seats: 30, Choices: 5, Refresh: 0.3, Leave: 0.05, Skew: 1, Seed: 1,
-		Connections: 256, Squeeze: 0.5, Stdout: io.Discard, Stderr: io.Discard,
+		Connections: 256, Squeeze: 0.5, quiet: 1500 * time.Millisecond, Stdout: io.Discard, Stderr: io.Discard,
 	}
 }
 

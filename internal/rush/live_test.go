@@ -3,15 +3,24 @@ package rush
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"holdfast/seat"
 )
 
-// smallLive is a rush on connections that takes some seconds: it waits for silence four times.
+// smallLive is a rush on connections that takes some seconds. The fake tells at once, so that silence is soon believed.
 func smallLive(target string) Config {
 	cfg := small(target)
 	cfg.WS, cfg.Storm, cfg.Students, cfg.Leave = true, true, 120, 0.3
+	cfg.quiet = 300 * time.Millisecond
 	return cfg
 }
 
@@ -53,6 +62,9 @@ func TestLiveRushAgainstAnHonestServer(t *testing.T) {
 			}
 			checkAnswersFile(t, cfg.Answers, s.AnswersTotal)
 			checkPage(t, cfg.Report)
+			if page, err := os.ReadFile(cfg.Report); err != nil || !bytes.Contains(page, []byte("What came over the connections")) {
+				t.Errorf("the page does not show the traffic: %v", err)
+			}
 		})
 	}
 }
@@ -93,4 +105,138 @@ func TestLiveRushFindsEveryBrokenPromise(t *testing.T) {
 			t.Fatalf("a push to somebody else was not found: %v", err)
 		}
 	})
+}
+
+func TestWhenStudentsComeBack(t *testing.T) {
+	t.Parallel()
+	whole := func(span time.Duration) time.Duration { return span }
+	closed := func(code uint16, reason string) error { return &gws.CloseError{Code: code, Reason: []byte(reason)} }
+	for name, c := range map[string]struct {
+		err   error
+		tries int
+		wait  time.Duration // negative: never
+	}{
+		"broken":                {errors.New("reset"), 0, 20 * time.Millisecond},
+		"broken again":          {errors.New("reset"), 3, 160 * time.Millisecond},
+		"broken for long":       {errors.New("reset"), 1_000, 5 * time.Second},
+		"restart":               {closed(1012, `{"delay_ms":1234}`), 5, 1234 * time.Millisecond},
+		"restart without":       {closed(1012, ``), 1, 40 * time.Millisecond},
+		"crowded":               {closed(1013, `{"delay_ms":7}`), 0, 7 * time.Millisecond},
+		"going away":            {closed(1001, ``), 0, 20 * time.Millisecond},
+		"too slow":              {closed(4500, ``), 0, 20 * time.Millisecond},
+		"failed":                {closed(4503, ``), 1, 40 * time.Millisecond},
+		"not in time":           {closed(4408, ``), 0, 20 * time.Millisecond},
+		"too often":             {closed(4429, ``), 0, time.Minute},
+		"malformed":             {closed(4400, ``), 0, -1},
+		"no token":              {closed(4401, ``), 0, -1},
+		"no realm":              {closed(4404, ``), 0, -1},
+		"too large":             {closed(1009, ``), 0, -1},
+		"refused for good":      {&finalError{errors.New("404")}, 0, -1},
+		"refused for some time": {&laterError{errors.New("503"), 2 * time.Second}, 9, 2500 * time.Millisecond},
+	} {
+		wait, err := comeBack(c.err, whole, c.tries)
+		if c.wait < 0 && err == nil || c.wait >= 0 && (err != nil || wait != c.wait) {
+			t.Errorf("%s: back after %v, %v", name, wait, err)
+		}
+	}
+}
+
+func TestStudentsComeFromSeveralAddresses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		host     string
+		students int
+		want     string
+	}{
+		{"127.0.0.1:1", 20_000, "[]"},
+		{"127.0.0.1:1", 40_000, "[127.0.0.2 127.0.0.3 127.0.0.4]"},
+		{"192.0.2.1:1", 40_000, "[]"},
+		{"[::1]:1", 40_000, "[]"},
+		{"example.org:1", 40_000, "[]"},
+	} {
+		if got := fmt.Sprint(sources(c.host, c.students)); got != c.want {
+			t.Errorf("%d students of %s come from %s", c.students, c.host, got)
+		}
+	}
+}
+
+func TestTooFewOpenFiles(t *testing.T) {
+	t.Parallel()
+	limit := openFiles()
+	if limit == 0 || limit > 900_000 {
+		t.Skip("there is no limit of open files here that a rush could reach")
+	}
+	cfg := DefaultConfig()
+	cfg.WS, cfg.Students = true, int(limit)
+	_, err := Run(t.Context(), cfg)
+	var files *FilesError
+	if !errors.As(err, &files) || files.Fit != int(limit)-spareFiles || files.Needed() != int(limit)+spareFiles {
+		t.Fatalf("%v", err)
+	}
+	if !strings.Contains(err.Error(), "ulimit -Hn") || !strings.Contains(err.Error(), number(files.Fit)) {
+		t.Errorf("the message does not say how many fit: %v", err)
+	}
+	cfg.Fit = true
+	if err := fitFiles(&cfg); err != nil || cfg.Students != int(limit)-spareFiles {
+		t.Errorf("%d students were taken: %v", cfg.Students, err)
+	}
+}
+
+func TestMessagesAreReadAtAGlance(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]int{
+		`{"reply":7,"pool":"p","status":"seated","durability":"confirmed"}`:                               200,
+		`{"reply":7,"pool":"p","status":"seated","durability":"preapproved"}`:                             202,
+		`{"reply":7,"type":"urn:x","title":"Full","status":409,"code":"full","durability":"preapproved"}`: 409,
+		`{"reply":7,"items":[{"pool":"p","status":"waiting"},{"pool":"q","refused":{"code":"full"}}]}`:    200,
+		`{"reply":7,"status":503,"code":"busy","retry_after_ms":250}`:                                     503,
+		`{"reply":7,"do":"ping"}`: 200,
+	} {
+		if got := messageStatus([]byte(line)); got != want {
+			t.Errorf("%s: %d", line, got)
+		}
+	}
+	if got := retryAfter([]byte(`{"status":503,"retry_after_ms":250}`)); got != 250*time.Millisecond {
+		t.Error(got)
+	}
+	if got := pushedAsOf([]byte(`{"push":"claims","as_of":4720,"claims":[{"as_of":1}]}`)); got != 4720 {
+		t.Error(got)
+	}
+}
+
+func TestWhatAStudentMissed(t *testing.T) {
+	t.Parallel()
+	seated, waiting := seat.Standing{Status: seat.Seated, Seat: 3, Seq: 9}, seat.Standing{Status: seat.Waiting, Position: 5, Seq: 8}
+	for name, c := range map[string]struct {
+		knows  view
+		log    seat.Standing
+		final  bool
+		missed bool
+	}{
+		"nothing":               {view{}, seat.Standing{}, true, false},
+		"knows none":            {view{status: "none"}, seat.Standing{}, true, false},
+		"all":                   {view{status: "seated", seat: 3, seq: 9}, seated, true, false},
+		"the claim":             {view{}, seated, false, true},
+		"the promotion":         {view{status: "waiting", position: 1, seq: 8}, seated, false, true},
+		"another seat":          {view{status: "seated", seat: 4, seq: 9}, seated, false, true},
+		"that it changed":       {view{status: "seated", seat: 3, seq: 7}, seated, false, true},
+		"a position, meanwhile": {view{status: "waiting", position: 6, seq: 8}, waiting, false, false},
+		"a position, at last":   {view{status: "waiting", position: 6, seq: 8}, waiting, true, true},
+		"that it is gone":       {view{status: "waiting", position: 6, seq: 8}, seat.Standing{}, false, true},
+	} {
+		if got := c.knows.missed(&c.log, c.final); (got != "") != c.missed {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestPulse(t *testing.T) {
+	t.Parallel()
+	var p pulse
+	for _, at := range []time.Duration{0, 50 * time.Millisecond, 950 * time.Millisecond, 1020 * time.Millisecond, 1030 * time.Millisecond, math.MaxInt64} {
+		p.add(at)
+	}
+	if p.total() != 6 || p.peak() != 3 {
+		t.Errorf("%d in all, %d in the busiest second", p.total(), p.peak())
+	}
 }

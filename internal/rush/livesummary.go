@@ -18,7 +18,12 @@ type Live struct {
 	Closes             map[string]int         `json:"closes"`
 	Gaps               int                    `json:"gaps"`
 	Storm              *Storm                 `json:"storm"`
+
+	traffic []tenth // from the opening on
 }
+
+// tenth is what came in a tenth of a second.
+type tenth struct{ answers, pushes int }
 
 // Pushes counts what came unasked.
 type Pushes struct {
@@ -86,6 +91,10 @@ func (s *Summary) addLive(p *play, answers []answer, v *verdict) {
 			GivenBack: len(m.stormLeavers), MovedUp: again.moved, Told: len(again.told), AwayMS: milliseconds(m.backAt - m.cutAt),
 			CaughtMS: percentiles(histogram(m.caught)), Gaps: len(v.gaps[actStorm]),
 		}
+	}
+	first, last := int(m.opened/pulseWidth), int(t.last()/pulseWidth)
+	for i := max(0, first); i <= min(last, pulseTenths-1); i++ {
+		out.traffic = append(out.traffic, tenth{int(t.answers[i].Load()), int(t.pushes[i].Load())})
 	}
 	s.Live = out
 }

@@ -19,8 +19,7 @@ import (
 type lobby struct {
 	crowd    *crowd
 	students []*student // by person; nil = takes no part
-	option   gws.ClientOption
-	sources  []net.IP // local addresses that the students come from; none = the system's choice
+	way      way
 	board    board
 	tally    tally
 
@@ -32,6 +31,13 @@ type lobby struct {
 	cancel  context.CancelCauseFunc
 	waiting chan *student  // to be connected
 	all     sync.WaitGroup // the diallers and the readers
+}
+
+// way is how students get to the server.
+type way struct {
+	option  gws.ClientOption
+	sources []net.IP      // local addresses that the students come from; none = the system's choice
+	quiet   time.Duration // nothing came for so long: the rush believes that nothing more comes
 }
 
 // board is what is measured of each student, by person. Before it is read, everybody is waited for through tally.
@@ -49,7 +55,7 @@ type board struct {
 const handshakes = 128
 
 // newLobby prepares all students, and begins to connect who is sent to waiting.
-func newLobby(ctx context.Context, c *crowd) *lobby {
+func newLobby(ctx context.Context, c *crowd, quiet time.Duration) *lobby {
 	p := c.plan
 	n := len(p.people)
 	l := &lobby{crowd: c, students: make([]*student, n), waiting: make(chan *student, n)}
@@ -84,8 +90,7 @@ func newLobby(ctx context.Context, c *crowd) *lobby {
 	for range shelves {
 		c.shelves = append(c.shelves, &sharedShelf{})
 	}
-	l.sources = sources(c.door.address.host, l.tally.students)
-	l.option = dialOption(c.door.address, c.realm)
+	l.way = way{dialOption(c.door.address, c.realm), sources(c.door.address.host, l.tally.students), quiet}
 	for range handshakes {
 		l.all.Go(l.dialler)
 	}
@@ -123,10 +128,10 @@ func dialOption(a address, realm string) gws.ClientOption {
 
 // source is the local address of a student.
 func (l *lobby) source(person int32) net.Addr {
-	if len(l.sources) == 0 {
+	if len(l.way.sources) == 0 {
 		return nil
 	}
-	return &net.TCPAddr{IP: l.sources[int(person)%len(l.sources)]}
+	return &net.TCPAddr{IP: l.way.sources[int(person)%len(l.way.sources)]}
 }
 
 // portsEach is how many connections one local address is trusted to have: Linux has 28,232 ports for them by default.
@@ -272,11 +277,8 @@ func (l *lobby) await(what string, missing func() int) error {
 	}
 }
 
-// The rush believes that nothing more comes when nothing came for quietFor: positions come once a second.
-const (
-	quietFor   = 1500 * time.Millisecond
-	quietLimit = 60 * time.Second
-)
+// quietLimit is how long the rush waits for silence.
+const quietLimit = 60 * time.Second
 
 // settle waits until everybody is connected, knows what they have, and nothing more comes; from then on each must have been
 // told everything.
@@ -284,7 +286,7 @@ func (l *lobby) settle(what string) error {
 	giveUp := time.Now().Add(quietLimit)
 	for {
 		quiet := l.crowd.now() - l.tally.last()
-		if quiet >= quietFor && int(l.tally.present.Load()) == l.tally.students && len(l.waiting) == 0 {
+		if quiet >= l.way.quiet && int(l.tally.present.Load()) == l.tally.students && len(l.waiting) == 0 {
 			break
 		}
 		if time.Now().After(giveUp) {

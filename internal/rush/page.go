@@ -38,6 +38,7 @@ type page struct {
 	Where, Comparison string
 	Curves            []chart // latency, act by act
 	Filling           *chart
+	Traffic           *chart // nil: nobody was on a connection of their own
 	Bars              []bar
 	Told              int // the sum of Bars
 }
@@ -77,7 +78,7 @@ func (s *Summary) page() page {
 	for i := range s.Acts {
 		p.Curves = append(p.Curves, s.Acts[i].curve(fmt.Sprintf("Act %d", i+1)))
 	}
-	p.Filling = s.fillingChart()
+	p.Filling, p.Traffic = s.fillingChart(), s.trafficChart()
 	most := 1
 	for _, n := range s.Answers {
 		most = max(most, n)
@@ -181,6 +182,37 @@ func (s *Summary) fillingChart() *chart {
 	}}
 	for i := range 5 {
 		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), fmt.Sprintf("%d %%", i*25)})
+	}
+	step := roundStep(span / 6)
+	for i := 0; float64(i)*step <= span; i++ {
+		c.X = append(c.X, mark{plotX + plotWidth*float64(i)*step/span, fmt.Sprintf("%.4g s", float64(i)*step)})
+	}
+	return c
+}
+
+// trafficChart draws answers and pushes over time, from the opening on. Nil: nobody was on a connection of their own.
+func (s *Summary) trafficChart() *chart {
+	if s.Live == nil || len(s.Live.traffic) == 0 {
+		return nil
+	}
+	span := float64(len(s.Live.traffic)) * pulseWidth.Seconds()
+	most := 1
+	for _, t := range s.Live.traffic {
+		most = max(most, t.answers, t.pushes)
+	}
+	var answers, pushes strings.Builder
+	for i, t := range s.Live.traffic {
+		x := plotX + plotWidth*float64(i)/float64(max(1, len(s.Live.traffic)-1))
+		c := "ML"[min(i, 1)]
+		fmt.Fprintf(&answers, "%c%.1f %.1f", c, x, plotY+plotHeight*(1-float64(t.answers)/float64(most)))
+		fmt.Fprintf(&pushes, "%c%.1f %.1f", c, x, plotY+plotHeight*(1-float64(t.pushes)/float64(most)))
+	}
+	c := &chart{Title: "Answers and pushes over time", Legend: true, Lines: []plotted{
+		{"answers", "confirmed", answers.String()}, {"pushes", "preapproved", pushes.String()},
+	}}
+	for i := range 5 {
+		perSecond := float64(most) * float64(i) / 4 / pulseWidth.Seconds()
+		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), number(int(perSecond))})
 	}
 	step := roundStep(span / 6)
 	for i := 0; float64(i)*step <= span; i++ {

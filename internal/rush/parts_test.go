@@ -252,8 +252,10 @@ func TestNextCommand(t *testing.T) {
 	for want, s := range map[string]Summary{
 		"--answers":         {Server: "child", Violations: 1},
 		"--kill 3":          {Server: "child"},
-		"--report":          {Server: "child", Kills: 3},
-		"--data ./":         {Server: "child", Kills: 3, cfg: &Config{Report: "r.html"}},
+		"--ws --storm":      {Server: "child", Kills: 3},
+		"--ws --kill 1":     {Server: "child", Live: &Live{}},
+		"--report":          {Server: "child", Kills: 3, Live: &Live{}},
+		"--data ./":         {Server: "child", Kills: 3, Live: &Live{}, cfg: &Config{Report: "r.html"}},
 		"holdfast verify d": {Server: "child", cfg: &Config{Data: "d"}},
 	} {
 		if s.cfg == nil {

@@ -268,7 +268,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 func (p *play) acts(ctx context.Context) (opening, university *stage, err error) {
 	if p.cfg.WS {
 		p.progress.phase("connecting", 0, p.crowd)
-		p.lobby = newLobby(ctx, p.crowd)
+		p.lobby = newLobby(ctx, p.crowd, p.cfg.quiet)
 		return p.playLive(ctx)
 	}
 	p.progress.phase("act 1", len(p.plan.opening), p.crowd)

@@ -193,6 +193,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"--data":      func(c *Config) { c.Target, c.Data = "http://127.0.0.1:1", "x" },
 		"--target":    func(c *Config) { c.Target = "localhost" },
 		"--courses":   func(c *Config) { c.Courses = "x.csv" },
+		"--restart":   func(c *Config) { c.Target, c.Restart = "http://127.0.0.1:1", 1 },
+		"--storm":     func(c *Config) { c.Storm = true },
 		"--squeeze":   func(c *Config) { c.Squeeze = 0 },
 		"connections": func(c *Config) { c.Connections = 0 },
 	} {

@@ -60,7 +60,7 @@ func (s *student) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	option := l.option
+	option := l.way.option
 	conn, resp, err := gws.NewClientFromConn(s, &option, nc)
 	if err != nil {
 		return handshakeError(resp, err)

@@ -40,7 +40,11 @@ func (s *Summary) table() []byte {
 		line("ACT %d  %s", i+1, a.Title)
 		line("")
 		if i == 1 {
-			row("everybody knew after", duration(a.Seconds*1000), "confirmed, from the first press to the last student's answer")
+			from := "the first press"
+			if s.Live != nil {
+				from = "the opening"
+			}
+			row("everybody knew after", duration(a.Seconds*1000), "confirmed, from "+from+" to the last student's answer")
 			row("decisions per second", number(int(a.DecisionsPerSecond)), "")
 		}
 		for _, kind := range kinds(a.Outcome) {
@@ -127,8 +131,11 @@ func (s *Summary) where() string {
 			server += " in a temporary directory"
 		}
 	}
-	return fmt.Sprintf("%s · students and server share %s · %s · seed %d",
-		server, count(s.CPUs, "CPU"), count(s.Connections, "connection"), s.Seed)
+	connections := count(s.Connections, "connection")
+	if s.Live != nil {
+		connections = count(s.Live.Connected, "WebSocket")
+	}
+	return fmt.Sprintf("%s · students and server share %s · %s · seed %d", server, count(s.CPUs, "CPU"), connections, s.Seed)
 }
 
 // comparison says what was compared with what.
@@ -163,7 +170,12 @@ func (s *Summary) next() string {
 	case s.Server != "child":
 		return "Next, with a crash in the middle: holdfast rush --kill 3"
 	case s.Kills == 0:
+		if s.Live != nil {
+			return "Next, end the server in the middle of it: holdfast rush --ws --kill 1 --restart 1"
+		}
 		return "Next, kill the server in the middle of it: holdfast rush --kill 3"
+	case s.Live == nil:
+		return "Next, everybody on a connection of their own, and all cut at once: holdfast rush --ws --storm"
 	case s.cfg.Report == "":
 		return "Next, see it as curves: holdfast rush --report rush.html"
 	}

@@ -40,10 +40,8 @@ func (p *pulse) add(now time.Duration) {
 }
 
 // total is how many there were.
-func (p *pulse) total() int { return p.between(0, pulseTenths*pulseWidth) }
-
-func (p *pulse) between(from, to time.Duration) (n int) {
-	for i := int(from / pulseWidth); i < min(int(to/pulseWidth)+1, pulseTenths); i++ {
+func (p *pulse) total() (n int) {
+	for i := range p {
 		n += int(p[i].Load())
 	}
 	return n
