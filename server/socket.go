@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -31,6 +32,7 @@ type sockets struct {
 
 	ctx  context.Context // ends with Shutdown
 	stop context.CancelFunc
+	crew sync.WaitGroup // what works for all of them
 
 	hub struct {
 		once sync.Once
@@ -90,7 +92,7 @@ func getSocket(c *call) int {
 		c.w.Header()["Upgrade"] = []string{"websocket"}
 		return c.problem(wire.New(wire.UpgradeNeeded, "This is a WebSocket (RFC 6455, version 13): docs/PROTOCOL.md."))
 	}
-	if !h.strangers.enter() {
+	if h.inside.closing() || !h.strangers.enter() {
 		return c.turnAway(bySockets, crowded)
 	}
 	full := !h.inside.enter()
@@ -150,13 +152,16 @@ func (h *sockets) close() {
 
 // drained waits for the end of all connections, and cuts what is left when the context ends.
 func (h *sockets) drained(ctx context.Context) error {
-	err := h.inside.drained(ctx)
+	err := errors.Join(h.inside.drained(ctx), h.strangers.drained(ctx))
 	if err != nil {
 		for _, s := range h.sweeper.all() {
 			s.line.cut()
 		}
 	}
 	h.stop()
+	if err == nil {
+		h.crew.Wait()
+	}
 	h.hub.once.Do(func() {}) // none is made any more
 	if h.hub.Hub != nil {
 		h.hub.Close()

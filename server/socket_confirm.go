@@ -28,14 +28,14 @@ func (s *socket) await() {
 		s.awaited = nil
 	} else if settled := s.pending[0].answer.Settled(); settled != s.awaited {
 		s.awaited = settled
-		s.house.confirmer.await(s, settled)
+		s.house.confirmer.await(s, settled, &s.house.crew)
 	}
 	if len(s.record) > 0 {
 		s.recorded()
 	}
 }
 
-func (c *confirmer) await(s *socket, settled <-chan struct{}) {
+func (c *confirmer) await(s *socket, settled <-chan struct{}, crew *sync.WaitGroup) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.groups { // three at most, as long as the engine is not behind
@@ -47,7 +47,7 @@ func (c *confirmer) await(s *socket, settled <-chan struct{}) {
 	c.groups = append(c.groups, group{settled, []*socket{s}})
 	if !c.running {
 		c.running = true
-		go c.confirm()
+		crew.Go(c.confirm)
 	}
 }
 
@@ -116,7 +116,7 @@ func (r *recordings) await(s *socket, seen uint64) {
 	r.sockets[s] = true
 	if !r.running {
 		r.running = true
-		go r.run(s.house.ctx, s.house.recorder, seen)
+		s.house.crew.Go(func() { r.run(s.house.ctx, s.house.recorder, seen) })
 	}
 }
 

@@ -13,6 +13,7 @@ type sweeper struct {
 	mu      sync.Mutex // guards what follows
 	ring    [slots]map[*socket]*visits
 	arrived map[*socket]time.Time // those who have not said who they are
+	changed <-chan struct{}       // closed when somebody may be nobody any more; taken before anybody here is asked who they are
 	next    int                   // the slot for the next newcomer
 	count   int
 	running bool
@@ -46,7 +47,10 @@ func (w *sweeper) add(s *socket) {
 	w.count++
 	if !w.running {
 		w.running = true
-		go w.run(s.house)
+		if s.house.auth != nil {
+			w.changed = s.house.auth.Changed()
+		}
+		s.house.crew.Go(func() { w.run(s.house) })
 	}
 }
 
@@ -89,14 +93,16 @@ func (w *sweeper) run(h *sockets) {
 	tick := time.NewTicker(visit / slots)
 	defer tick.Stop()
 	ended := h.engine.Done()
+	w.mu.Lock()
+	changed := w.changed
+	w.mu.Unlock()
 	for at := 0; ; at = (at + 1) % slots {
-		var changed <-chan struct{}
-		if h.auth != nil {
-			changed = h.auth.Changed()
-		}
 		select {
 		case <-tick.C:
+		case <-h.ctx.Done():
+			return
 		case <-changed:
+			changed = h.auth.Changed() // before anybody is asked: what changes from now on is told again
 			for _, s := range w.all() {
 				s.nudge(func(n *nudges) { n.recheck = true })
 			}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/internal/memlog"
 	"holdfast/server"
@@ -57,17 +59,19 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// rush is a world that serves connections in memory.
+// served is a world that serves connections in memory.
 type served struct {
 	*world
-	pipes *pipes
-	ended chan error
+	pipes    *pipes
+	ended    chan error
+	gatherer prometheus.Gatherer
 }
 
 // serve serves a world until the test ends.
 func serve(t *testing.T, recorder server.Recorder, change ...func(*memlog.Log, *server.Config)) *served {
 	t.Helper()
-	s := &served{newWorld(t, recorder, change...), newPipes(), make(chan error, 1)}
+	s := &served{pipes: newPipes(), ended: make(chan error, 1)}
+	s.world = newWorld(t, recorder, append(change, func(_ *memlog.Log, c *server.Config) { s.gatherer = c.Gatherer })...)
 	go func() { s.ended <- s.server.Serve(s.pipes) }()
 	t.Cleanup(func() { s.shutdown() })
 	return s
@@ -225,4 +229,82 @@ func (s *served) many() *phone {
 	p.say(`{"id":1,"do":"hello"}`)
 	p.hear("reply=1 do=hello realm=spring person=")
 	return p
+}
+
+// events is a stream of a person's events.
+type events struct {
+	t     *testing.T
+	r     *bufio.Reader
+	close func()
+}
+
+// events opens a stream. last: the id that is known, empty = none.
+func (s *served) events(person, last string, header ...string) *events {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://localhost/v1/realms/spring/people/"+person+"/events", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if last != "" {
+		req.Header.Set("Last-Event-ID", last)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	resp, err := (&http.Transport{DialContext: s.pipes.dial, DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil || resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+		s.t.Fatalf("%v %v", resp, err)
+	}
+	e := &events{s.t, bufio.NewReader(resp.Body), func() { cancel(); resp.Body.Close() }}
+	s.t.Cleanup(e.close)
+	return e
+}
+
+// event gives the fields of the next event; none: a sign of life.
+func (e *events) event() map[string]string {
+	e.t.Helper()
+	m := map[string]string{}
+	for {
+		line, err := e.r.ReadString('\n')
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		if line == "\n" {
+			return m
+		}
+		if name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); name != ":" {
+			m[name] = value
+		}
+	}
+}
+
+// rest reads until the stream ends.
+func (e *events) rest() {
+	e.t.Helper()
+	if _, err := io.Copy(io.Discard, e.r); err != nil {
+		e.t.Errorf("the stream broke: %v", err)
+	}
+}
+
+// metric reads one: the one whose label has that value, or the first.
+func (s *served) metric(name, label string) float64 {
+	s.t.Helper()
+	families, err := s.gatherer.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.Metric {
+			if label != "" && (len(m.Label) == 0 || m.Label[0].GetValue() != label) {
+				continue
+			}
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	s.t.Fatalf("no metric %s %s", name, label)
+	return 0
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -147,6 +148,9 @@ func (p *parser) literal(v *value) error {
 	return p.syntax("a value is expected")
 }
 
+// fewNames is up to where the names of an object are compared one by one.
+const fewNames = 16
+
 func (p *parser) object(v *value) error {
 	v.kind = object
 	p.pos++
@@ -154,7 +158,7 @@ func (p *parser) object(v *value) error {
 		p.pos++
 		return nil
 	}
-	seen := map[string]bool{}
+	seen := map[string]bool(nil) // of long objects: a few names are looked through faster
 	for {
 		if p.peek() != '"' {
 			return p.syntax("a name in quotes is expected")
@@ -163,10 +167,18 @@ func (p *parser) object(v *value) error {
 		if err != nil {
 			return err
 		}
-		if seen[name] {
+		if len(v.names) == fewNames {
+			seen = make(map[string]bool, 2*fewNames)
+			for _, n := range v.names {
+				seen[n] = true
+			}
+		}
+		if seen[name] || seen == nil && slices.Contains(v.names, name) {
 			return &seat.Invalid{Field: join(name, ""), Problem: "is there twice"}
 		}
-		seen[name] = true
+		if seen != nil {
+			seen[name] = true
+		}
 		if p.peek() != ':' {
 			return p.syntax("a colon is expected")
 		}
