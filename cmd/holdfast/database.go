@@ -112,13 +112,26 @@ func databaseFlag(database string) string {
 	return " --database " + hidePassword(database)
 }
 
-// drainMirror gives the mirror a bounded time to reach the end of the log, and closes it.
-func (s *service) drainMirror() {
-	patience := time.NewTimer(s.cfg.Drain)
+// drainMirror gives the mirror until a deadline to reach the end of the log, and closes it. A database that does not answer is not waited for.
+func (s *service) drainMirror(until time.Time) {
+	patience := time.NewTimer(time.Until(until))
 	defer patience.Stop()
-	select {
-	case <-s.mirroring:
-	case <-patience.C:
+	look := time.NewTicker(firstLook / 20)
+	defer look.Stop()
+	for silent, waiting := 0, true; waiting; {
+		select {
+		case <-s.mirroring:
+			waiting = false
+		case <-patience.C:
+			waiting = false
+		case <-look.C:
+			if st := s.mirror.Status(); st.State == mirror.Connecting && st.Err != nil {
+				silent++
+			} else {
+				silent = 0
+			}
+			waiting = silent < 20
+		}
 	}
 	if err := s.mirror.Close(); err != nil {
 		s.cfg.Logger.Warn("closing the database", "error", err)

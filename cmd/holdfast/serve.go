@@ -22,16 +22,17 @@ import (
 
 // serveConfig is what serve runs with.
 type serveConfig struct {
-	Data     string        // the data directory; made if it is missing
-	Listen   string        // HOST:PORT on loopback; port 0 takes a free one
+	Data     string // the data directory; made if it is missing
+	Listen   string // HOST:PORT; port 0 takes a free one
+	Entrance entrance
 	Database string        // sqlite:PATH, postgres://…, none; empty = holdfast.db in Data
-	Drain    time.Duration // how long a stop waits for the requests at work, and then for the database
+	Drain    time.Duration // how long a stop takes at most, before what is left is cut: requests at work, and then the database
 	Stdout   io.Writer     // what the operator reads at the start
 	Logger   *slog.Logger
 }
 
 func newServe() *cobra.Command {
-	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 10 * time.Second}
+	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second}
 	format := "text"
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -59,9 +60,10 @@ The database is a copy for you to read and join; it may be down while the server
 	}
 	f := cmd.Flags()
 	f.StringVar(&cfg.Data, "data", cfg.Data, "data `DIR`")
-	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "`HOST:PORT` on loopback; port 0 takes a free one and prints it")
+	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "`HOST:PORT`; port 0 takes a free one and prints it. Beyond loopback only with authentication and TLS")
+	cfg.Entrance.flags(f)
 	f.StringVar(&cfg.Database, "database", "", "`URL`: sqlite:FILE, postgres://…, or none (default holdfast.db in the data directory)")
-	f.DurationVar(&cfg.Drain, "drain", cfg.Drain, "how long a stop waits for requests at work, and then for the database")
+	f.DurationVar(&cfg.Drain, "drain", cfg.Drain, "how long a stop takes at most: requests at work, then connections, then the database")
 	f.StringVar(&format, "log-format", format, "of stderr: text or json")
 	return cmd
 }
@@ -95,6 +97,7 @@ type service struct {
 	cfg      serveConfig
 	registry *prometheus.Registry
 
+	entrance  server.Config // Auth is nil: nobody is asked who they are
 	engine    *engine.Engine
 	mirror    *mirror.Mirror // nil: --database none
 	mirroring chan struct{}  // closed when the mirror has ended
@@ -106,6 +109,10 @@ type service struct {
 // start begins innermost first: nobody may ask before the log is recovered and the database is known to belong to it.
 // After an error, stop ends what was started.
 func (s *service) start(ctx context.Context) error {
+	s.entrance = server.DefaultConfig()
+	if err := s.cfg.Entrance.open(s.cfg.Data, &s.entrance, s.cfg.Logger); err != nil {
+		return err
+	}
 	// The port is tried before anything on the disk is touched; it is taken for good when there is an answer to give.
 	probe, err := s.listen()
 	if err != nil {
@@ -125,7 +132,7 @@ func (s *service) start(ctx context.Context) error {
 }
 
 func (s *service) listen() (net.Listener, error) {
-	l, err := server.Listen(s.cfg.Listen)
+	l, err := s.entrance.Listen(s.cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, advise(err, "stop who has that port, or take a free one: holdfast serve --listen 127.0.0.1:0")
 	}
@@ -155,7 +162,7 @@ func (s *service) openEngine() error {
 }
 
 func (s *service) openServer() (err error) {
-	cfg := server.DefaultConfig()
+	cfg := s.entrance
 	cfg.Logger, cfg.Registerer, cfg.Gatherer = s.cfg.Logger, s.registry, s.registry
 	var recorder server.Recorder
 	if s.mirror != nil {
@@ -175,11 +182,19 @@ func (s *service) openServer() (err error) {
 // greet tells the operator where everything is, and gives commands that work as they stand.
 func (s *service) greet() {
 	url := "http://" + s.listener.Addr().String()
+	if s.entrance.TLS != nil {
+		url = "https://" + s.listener.Addr().String()
+	}
 	out := s.cfg.Stdout
 	fmt.Fprintf(out, "Holdfast listens on %s\n", url)
 	fmt.Fprintf(out, "  data      %s\n", s.cfg.Data)
 	fmt.Fprintf(out, "  database  %s\n", cmp.Or(hidePassword(databaseOf(s.cfg.Data, s.cfg.Database)), "none: nothing is recorded outside the log"))
+	fmt.Fprintf(out, "  who asks  %s\n", s.cfg.Entrance.tells(s.cfg.Data))
 	fmt.Fprintf(out, "  stop      Ctrl-C\n\n")
+	if s.entrance.Auth != nil {
+		fmt.Fprintf(out, "Every request but health needs a token: curl -H 'Authorization: Bearer …' %s/v1/realms\n\n", url)
+		return
+	}
 	if s.engine.Stats().Realms > 0 {
 		fmt.Fprintf(out, "What it holds:\n\n  curl %s/v1/realms\n\n", url)
 		return
@@ -207,9 +222,10 @@ func (s *service) wait(ctx context.Context) error {
 // stop ends what was started, outermost first.
 func (s *service) stop() error {
 	var failed error
+	until := time.Now().Add(s.cfg.Drain)
 	// 1. The server takes nothing new and answers what is at work, confirmed: so the engine still runs. Then the feeds end.
 	if s.listener != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
+		ctx, cancel := context.WithDeadline(context.Background(), until)
 		if err := s.server.Shutdown(ctx); err != nil {
 			s.cfg.Logger.Warn("not every request was answered in time", "error", err)
 		}
@@ -225,10 +241,24 @@ func (s *service) stop() error {
 	// 3. The mirror reads the sealed log to its end, for a bounded time: what it does not reach is recorded after the next
 	//    start. It comes after the engine, because only then is the end the end.
 	if s.mirror != nil {
-		s.drainMirror()
+		s.drainMirror(later(until, time.Now().Add(mirrorLeast)))
+	}
+	// 4. Nobody asks any more who anybody is.
+	if s.entrance.Auth != nil {
+		s.entrance.Auth.Close()
 	}
 	if s.engine != nil {
 		s.cfg.Logger.Info("stopped", "seq", s.engine.Durable().Seq)
 	}
 	return failed
+}
+
+// mirrorLeast is what the mirror gets of a stop whose time is over.
+const mirrorLeast = 2 * time.Second
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"holdfast/auth"
+	"holdfast/server"
+)
+
+// entrance is who may ask a server, and from where, as the flags of serve say it.
+type entrance struct {
+	Keys    string // the file of API keys; empty = keys.json in the data directory
+	JWT     auth.JWTConfig
+	Origins []string
+
+	Certificate, Key string // files of TLS; empty = plain HTTP
+	BehindAProxy     bool
+	MaxConnections   int
+	ReturnWithin     time.Duration
+}
+
+func (e *entrance) flags(f *pflag.FlagSet) {
+	e.JWT = auth.DefaultConfig().JWT
+	cfg := server.DefaultConfig()
+	f.StringVar(&e.Keys, "keys", "", "`FILE` of API keys (default keys.json in the data directory, if there is one): whoever asks needs one, or a token")
+	f.StringVar(&e.JWT.SecretFile, "jwt-secret", "", "`FILE` whose content is the secret that JSON Web Tokens are signed with (HS256)")
+	f.StringVar(&e.JWT.JWKS, "jwt-jwks", "", "`FILE or URL` of the public keys that tokens are signed with")
+	f.StringVar(&e.JWT.Algorithm, "jwt-algorithm", "", "the one `ALGORITHM` of tokens: HS256, RS256, ES256 … (default HS256 with --jwt-secret)")
+	f.StringVar(&e.JWT.Issuer, "jwt-issuer", "", "`ISSUER` of tokens (iss)")
+	f.StringVar(&e.JWT.Audience, "jwt-audience", "", "`AUDIENCE` of tokens (aud)")
+	f.StringVar(&e.JWT.Realm, "jwt-realm", "", "`REALM` of tokens that name none")
+	f.StringVar(&e.JWT.PersonClaim, "jwt-person-claim", e.JWT.PersonClaim, "the `CLAIM` of a token that names the person")
+	f.StringArrayVar(&e.Origins, "origin", nil, "`ORIGIN` whose pages may ask from a browser, such as https://portal.example.edu; may be given again")
+	f.StringVar(&e.Certificate, "tls-cert", "", "`FILE` with the TLS certificate and its chain (PEM); read again when it changes")
+	f.StringVar(&e.Key, "tls-key", "", "`FILE` with its private key (PEM)")
+	f.BoolVar(&e.BehindAProxy, "plain-http-behind-a-proxy", false, "listen beyond loopback without TLS: a proxy in front does it. Tokens cross the network between them readable")
+	f.IntVar(&e.MaxConnections, "max-connections", cfg.MaxConnections, "most open connections; what is more is told to come back")
+	f.DurationVar(&e.ReturnWithin, "return-within", cfg.ReturnWithin, "when the server stops, connections are told to come back at a random time up to this")
+}
+
+// open puts into cfg what the flags say. It opens cfg.Auth, if anything says who may ask: close it.
+func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (err error) {
+	cfg.Origins, cfg.PlainHTTPBehindAProxy = e.Origins, e.BehindAProxy
+	cfg.MaxConnections, cfg.ReturnWithin = e.MaxConnections, e.ReturnWithin
+	if (e.Certificate == "") != (e.Key == "") {
+		return &usageError{errors.New("--tls-cert and --tls-key go together")}
+	}
+	if e.Certificate != "" && e.BehindAProxy {
+		return &usageError{errors.New("--plain-http-behind-a-proxy is for a server without --tls-cert")}
+	}
+	if e.Certificate != "" {
+		if cfg.TLS, err = newTLS(e.Certificate, e.Key, logger); err != nil {
+			return advise(err, "name the files of the certificate and its key with --tls-cert and --tls-key")
+		}
+	}
+	if !e.asked(data) {
+		if e.BehindAProxy {
+			return &usageError{errors.New("--plain-http-behind-a-proxy needs authentication: holdfast key create, or --jwt-secret or --jwt-jwks")}
+		}
+		return nil
+	}
+	who := auth.DefaultConfig()
+	who.Keys, who.JWT, who.Logger = e.keys(data), e.JWT, logger
+	if who.JWT.SecretFile != "" && who.JWT.Algorithm == "" {
+		who.JWT.Algorithm = "HS256"
+	}
+	if err := who.Validate(); err != nil {
+		return &usageError{err}
+	}
+	cfg.Auth, err = auth.Open(who)
+	return err
+}
+
+// asked says whether whoever asks must say who they are.
+func (e *entrance) asked(data string) bool {
+	jwt := e.JWT
+	return e.Keys != "" || auth.Configured(e.keys(data)) || jwt.SecretFile+jwt.JWKS+jwt.Algorithm+jwt.Issuer+jwt.Audience+jwt.Realm != ""
+}
+
+func (e *entrance) keys(data string) string {
+	if e.Keys != "" {
+		return e.Keys
+	}
+	return filepath.Join(data, "keys.json")
+}
+
+// tells says in one line who may ask.
+func (e *entrance) tells(data string) string {
+	if !e.asked(data) {
+		return "no authentication: who reaches this address may do everything"
+	}
+	ways := []string{"API keys (" + e.keys(data) + ")"}
+	if e.JWT.SecretFile+e.JWT.JWKS != "" {
+		ways = append(ways, fmt.Sprintf("tokens of %s", e.JWT.Issuer))
+	}
+	return strings.Join(ways, ", ")
+}
