@@ -93,14 +93,13 @@ func (b begun) WriteHeader(status int) {
 // matrix is every route of the table with every kind of caller.
 type matrix struct {
 	*world
-	tokens  map[auth.Role]string // of spring; the person is ann
-	autumn  map[auth.Role]string // of the other realm
-	shard   map[auth.Role]string // of all realms; there is no such person
-	bob     string               // another person of spring
-	desk    string               // a backend of one desk
-	asked   map[string]int       // how many of each kind
-	denied  int
-	problem func(*httptest.ResponseRecorder) reply
+	tokens map[auth.Role]string // of spring; the person is ann
+	autumn map[auth.Role]string // of the other realm
+	shard  map[auth.Role]string // of all realms; there is no such person
+	bob    string               // another person of spring
+	desk   string               // a backend of one desk
+	asked  map[string]int       // how many of each kind
+	denied int
 }
 
 func newMatrix(t *testing.T) *matrix {
@@ -121,6 +120,11 @@ func newMatrix(t *testing.T) *matrix {
 	m.bob = k.key(auth.Key{Role: auth.Person, Realm: "spring", Person: "bob"})
 	m.desk = k.key(auth.Key{Role: auth.Backend, Realm: "spring", Desk: "help"})
 	m.world = newWorld(t, nil, k.use)
+	t.Cleanup(func() { // the streams among the routes have begun what only the end of the server ends
+		if err := m.server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, realm := range []string{"spring", "autumn"} {
 		for _, target := range []string{"PUT /v1/realms/" + realm, "PUT /v1/realms/" + realm + "/pools/c1", "PUT /v1/realms/" + realm + "/pools/c1/claims/ann"} {
 			method, path, _ := strings.Cut(target, " ")
