@@ -41,7 +41,7 @@ var opKinds = []string{
 	"claim", "claim", "claim", "claim", "claim", "claim", "claim", "claim", "claim", "claim", "claim", "claim",
 	"release", "release", "release", "release", "accept", "accept", "accept", "accept",
 	"swap", "swap", "swap", "swap", "swap", "basket", "basket", "basket", "basket", "basket", "basket", "staff", "look",
-	"pool", "pool", "limits", "start", "restore", "restore", "replay",
+	"pool", "pool", "lots", "limits", "start", "restore", "restore", "replay",
 }
 
 // drawOp spreads what rapid draws: rapid prefers small numbers, but no person and no pool is to be preferred here.
@@ -158,7 +158,11 @@ func (m *machine) config(pool, x, y, z int) seat.Config {
 	}
 	if x%4 == 3 || pool == 5 && x%4 != 2 {
 		c.Order, c.SeedHash = seat.Lottery, seedHash(x^y<<4^z)
-		c.OpensAt = m.now + seat.Time(y%16-1)*second
+		if c.Waitlist = nil; y%4 < 3 {
+			n := uint32(z % 2)
+			c.Waitlist = &n
+		}
+		c.OpensAt = m.now + seat.Time(y%16*20-10)*second
 		if c.ClosesAt = 0; y%8 == 7 {
 			c.ClosesAt = c.OpensAt + second*4
 		}
@@ -202,6 +206,7 @@ func (m *machine) run(o op) {
 		m.do(seat.Claim{Pool: pool, Person: person, If: m.precondition(pool, person, o.X)})
 	case "release":
 		pool, person = m.halfOfSwap(o, pool, person)
+		pool, person = m.someEntry(o, pool, person)
 		m.do(seat.Release{Pool: pool, Person: person, If: m.precondition(pool, person, o.X)})
 	case "accept":
 		m.accept(o, pool, person)
@@ -215,16 +220,14 @@ func (m *machine) run(o op) {
 		m.do(b)
 	case "staff":
 		pool, person = m.halfOfSwap(o, pool, person)
-		for _, c := range m.oracle.claims {
-			if c.Status == seat.Entered && o.Z%3 == 0 {
-				pool, person = c.in.name, c.person
-			}
-		}
+		pool, person = m.someEntry(o, pool, person)
 		m.do(seat.Override{Pool: pool, Person: person, Action: seat.Action(o.X%2 + 1), Reason: "a \"reason\"", By: "dean"})
 	case "look":
 		m.do(seat.Look{Pool: pool, Person: person})
 	case "pool":
 		m.do(seat.PutPool{Pool: pool, Config: m.config(o.Pool, o.X, o.Y, o.Z)})
+	case "lots":
+		m.lots(o)
 	case "limits":
 		l := seat.Limits{MaxWaits: []uint32{20, 20, 20, 1, 2, 3, 0}[o.X%7]}
 		if n := uint32(o.Y % 5); n > 0 {
