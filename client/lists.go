@@ -84,20 +84,29 @@ func (c *Client) Pool(ctx context.Context, pool string) (Pool, error) {
 }
 
 // Ticket gets a ticket with which one WebSocket of this realm can be opened once, before it ends (30 s). It is for a page
-// that must not have the token itself. It speaks for whom the token speaks. The error is an *Error.
-func (c *Client) Ticket(ctx context.Context) (ticket string, ends time.Time, err error) {
-	res, err := c.ask(ctx, &request{method: http.MethodPost, path: "/tickets"})
+// that must not have the token itself: origin is that page's ("https://portal.example.edu"; empty where it is no browser's). It
+// speaks for whom the token speaks, or, where person is not empty and the token may act for others, for that person. The error
+// is an *Error.
+func (c *Client) Ticket(ctx context.Context, person, origin string) (ticket string, ends time.Time, err error) {
+	body := map[string]string{}
+	if person != "" {
+		body["person"] = person
+	}
+	if origin != "" {
+		body["origin"] = origin
+	}
+	res, err := c.ask(ctx, &request{method: http.MethodPost, path: "/tickets", body: body})
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	var body struct {
+	var given struct {
 		Ticket  string    `json:"ticket"`
 		Expires time.Time `json:"expires_at"`
 	}
-	if err := json.Unmarshal(res.body, &body); err != nil {
+	if err := json.Unmarshal(res.body, &given); err != nil {
 		return "", time.Time{}, notOurs(res.status, err, false)
 	}
-	return body.Ticket, body.Expires, nil
+	return given.Ticket, given.Expires, nil
 }
 
 // fetch reads something that is no answer about one person and pool. What the server refuses is an error here: there is

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type world struct {
 	t   *testing.T
 	log *memlog.Log
+	set func(*server.Config) // nil: as it is by default
 
 	mu     sync.Mutex // guards what follows
 	engine *engine.Engine
@@ -56,7 +57,11 @@ func (w *world) start() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := server.New(e, nil, server.DefaultConfig())
+	scfg := server.DefaultConfig()
+	if w.set != nil {
+		w.set(&scfg)
+	}
+	s, err := server.New(e, nil, scfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
