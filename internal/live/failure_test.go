@@ -55,7 +55,7 @@ func TestLogIsGone(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w := &world{TB: t, log: log.Log, engine: e, hub: h}
+				w := &world{tb: t, log: log.Log, engine: e, hub: h}
 				defer w.stop()
 				w.do(holdfast.PutRealm{Limits: seat.DefaultLimits()})
 				w.pool("c1", 1)
@@ -213,7 +213,9 @@ func TestConfig(t *testing.T) {
 // TestTogether: everything at once by many, for the race detector; then everybody who still watches knows the truth.
 func TestTogether(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(c *live.Config) { c.Positions, c.Counts, c.Hold, c.Round = 10*time.Millisecond, 10*time.Millisecond, 2, 4 })
+	w := newWorld(t, func(c *live.Config) {
+		c.Positions, c.Counts, c.Hold, c.Round = 10*time.Millisecond, 10*time.Millisecond, 2, 4
+	})
 	defer w.stop()
 	pools := crowd(4)
 	for _, p := range pools {

@@ -211,7 +211,7 @@ func TestOpeningByTheShardsClock(t *testing.T) {
 		w.stop()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		w.TB = t
+		w.tb = t
 		w.log.Reopen()
 		w.start()
 		defer w.stop()

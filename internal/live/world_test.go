@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,11 +21,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// tb is what a *testing.T and a *rapid.T have.
+type tb interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 const term = "spring"
 
 // world is a hub on an engine on a log in memory. It lives in a synctest bubble.
 type world struct {
-	testing.TB
+	tb
 	log    *memlog.Log
 	engine *engine.Engine
 	hub    *live.Hub
@@ -60,8 +70,8 @@ func (g *gate) open() {
 	g.shut = nil
 }
 
-func newWorld(t testing.TB, change ...func(*live.Config)) *world {
-	w := &world{TB: t, log: memlog.New(), gate: &gate{}}
+func newWorld(t tb, change ...func(*live.Config)) *world {
+	w := &world{tb: t, log: memlog.New(), gate: &gate{}}
 	w.log.Gate = w.gate.pass
 	w.start(change...)
 	w.do(holdfast.PutRealm{Limits: seat.DefaultLimits()})
@@ -199,7 +209,7 @@ func (p *push) pools() string {
 
 // ear is a Sink that keeps what it hears, and what a client would make of it.
 type ear struct {
-	testing.TB
+	tb
 	mu     sync.Mutex // guards what follows
 	heard  []push
 	log    string
@@ -208,7 +218,7 @@ type ear struct {
 	check  func(*push)
 }
 
-func newEar(t testing.TB) *ear { return &ear{TB: t, view: map[string]row{}} }
+func newEar(t tb) *ear { return &ear{tb: t, view: map[string]row{}} }
 
 func (s *ear) Push(kind string, asOf uint64, message []byte) {
 	var p push
@@ -230,13 +240,16 @@ func (s *ear) Push(kind string, asOf uint64, message []byte) {
 	}
 }
 
+// fold takes a push into the view. What an answer told that is later than the push stays.
 func (s *ear) fold(p *push) {
 	s.cursor = p.AsOf
 	if p.All {
-		clear(s.view)
+		maps.DeleteFunc(s.view, func(_ string, r row) bool { return r.Seq <= p.AsOf })
 	}
 	for _, r := range p.Claims {
-		s.view[r.Pool] = r
+		if s.view[r.Pool].Seq <= p.AsOf {
+			s.view[r.Pool] = r
+		}
 	}
 }
 
