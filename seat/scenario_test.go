@@ -21,10 +21,10 @@ var update = flag.Bool("update", false, "write what the scenarios say anew")
 // sentence that it covers; what is said to a command stands behind it, indented. Run with -update and review the diff.
 // Times are seconds; the world begins at second 1.
 //
-//	realm max_seats=2 max_waits=20        pool P capacity=1 waitlist=0 opens=1 closes=9 until=9 offer=5 group=g data=1
+//	realm max_seats=2 max_waits=20        pool P capacity=1 waitlist=0 opens=1 closes=9 until=9 offer=5 group=g data=1 lottery=SEED (7, 15 … are lost)
 //	claim P who [if=SEQ]                  release P who [if=SEQ]      accept P who OFFER      look P who
 //	seat P who REASON                     remove P who REASON         basket who all|each|each_or_wait P[<SWAP][=SEQ] …
-//	at SECOND   start GRACE   due   restore   show P   crowd P FIRST LAST
+//	at SECOND   start GRACE   due   turn (of what is due)   restore   show P   crowd P FIRST LAST
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -68,7 +68,7 @@ func runScenarios(t *testing.T, text string) string {
 		case strings.HasPrefix(line, "  "):
 			continue // said by the run before
 		case strings.HasPrefix(line, "## "):
-			w = &world{t: t, out: &out, now: second, stepper: holdfast.Stepper{State: holdfast.NewState()}}
+			w = &world{t: t, out: &out, now: second, stepper: holdfast.Stepper{State: holdfast.NewState(), Seed: seedOf}}
 			w.quiet(holdfast.PutRealm{Limits: seat.DefaultLimits()})
 		}
 		out.WriteString(line + "\n")
@@ -123,6 +123,8 @@ func (w *world) run(f []string) {
 		if !w.due() {
 			w.say("nothing is due")
 		}
+	case "turn":
+		w.turn()
 	case "restore":
 		w.restore()
 	case "show":
@@ -193,6 +195,8 @@ func (w *world) pool(name string, settings []string) {
 			c.ClosesAt = seat.Time(n) * second
 		case "until":
 			c.PromoteUntil = seat.Time(n) * second
+		case "lottery":
+			c.Order, c.SeedHash = seat.Lottery, seedHash(int(n))
 		case "offer":
 			c.Promotion, c.AnswerWithin = seat.Offer, time.Duration(n)*time.Second
 		default:
@@ -262,13 +266,19 @@ func (w *world) due() (any bool) {
 		if !ok || next > w.now {
 			return any
 		}
-		var batch holdfast.Batch
-		more := w.stepper.Due(w.stepper.State.Realm(realm), w.now, w.now, &batch)
-		w.events("due: ", &batch)
-		if any = any || batch.Count > 0; !more {
+		made, more := w.turn()
+		if any = any || made; !more {
 			return any
 		}
 	}
+}
+
+// turn runs one turn of what is due.
+func (w *world) turn() (made, more bool) {
+	var batch holdfast.Batch
+	more = w.stepper.Due(w.stepper.State.Realm(realm), w.now, w.now, &batch)
+	w.events("due: ", &batch)
+	return batch.Count > 0, more
 }
 
 // restore goes on with what a snapshot gives.
@@ -286,7 +296,11 @@ func (w *world) restore() {
 
 func (w *world) show(pool string) {
 	v, _ := w.seats().Pool(pool)
-	w.say("%d seated, %d offered, %d waiting, %d free, %d over", v.Seated, v.Offered, v.Waiting, v.Free, v.Over)
+	entered := ""
+	if v.Config.Order == seat.Lottery {
+		entered = fmt.Sprintf("%d entered, ", v.Entered)
+	}
+	w.say("%s%d seated, %d offered, %d waiting, %d free, %d over", entered, v.Seated, v.Offered, v.Waiting, v.Free, v.Over)
 	rows, _ := w.seats().Roster(pool, 0, seat.Status.Live, 12)
 	for _, row := range rows {
 		w.say("%s %s", row.Person, standingText(&row.Standing))
@@ -317,7 +331,7 @@ func seconds(t seat.Time) string { return strconv.FormatFloat(float64(t)/float64
 
 func eventText(e *holdfast.Event) string {
 	s := &e.Seat
-	if s.Kind < seat.LineJoined && s.Kind != seat.SeatTaken {
+	if s.Person == "" {
 		return strings.TrimSpace(e.KindName() + " " + s.Pool)
 	}
 	text := fmt.Sprintf("%s: %s %s by %s, was %s", s.Pool, s.Person, s.Kind, s.Cause, s.Was)
