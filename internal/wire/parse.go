@@ -151,6 +151,9 @@ func (p *parser) literal(v *value) error {
 // fewNames is up to where the names of an object are compared one by one.
 const fewNames = 16
 
+// usualNames is how many names most objects have at most.
+const usualNames = 6
+
 func (p *parser) object(v *value) error {
 	v.kind = object
 	p.pos++
@@ -186,6 +189,9 @@ func (p *parser) object(v *value) error {
 		member, err := p.value()
 		if err != nil {
 			return within(name, err)
+		}
+		if v.names == nil {
+			v.names, v.members = make([]string, 0, usualNames), make([]value, 0, usualNames)
 		}
 		v.names, v.members = append(v.names, name), append(v.members, member)
 		if done, err := p.next('}'); done || err != nil {
