@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -23,7 +25,7 @@ type history struct {
 
 func newHistory(seed uint64) *history {
 	h := &history{rng: rand.New(rand.NewPCG(seed, 1)), now: 1_000_000}
-	h.stepper.State = holdfast.NewState()
+	h.stepper.State, h.stepper.Seed = holdfast.NewState(), seedOf
 	h.do("", holdfast.Start{Epoch: 1, Grace: 1000})
 	limits := seat.DefaultLimits()
 	if seed%2 == 0 {
@@ -52,7 +54,24 @@ func (h *history) config(i int) seat.Config {
 	if i == 2 {
 		cfg.OpensAt, cfg.ClosesAt = h.now+2_000_000, h.now+40_000_000
 	}
+	if i == 3 {
+		cfg.Order, cfg.OpensAt, cfg.SeedHash = seat.Lottery, h.now+15_000_000, seedHash(byte(h.rng.IntN(256)))
+	}
 	return cfg
+}
+
+func seedHash(n byte) [32]byte {
+	seed := [32]byte{n, 1}
+	return sha256.Sum256(seed[:])
+}
+
+func seedOf(hash [32]byte) (seed [32]byte, ok bool) {
+	for n := range 256 {
+		if seed = [32]byte{byte(n), 1}; sha256.Sum256(seed[:]) == hash {
+			return seed, true
+		}
+	}
+	return seed, false
 }
 
 func (h *history) do(realm string, body holdfast.Body) {
@@ -121,6 +140,9 @@ func (h *history) run(n int) *history {
 			h.do("r", seat.Override{Pool: pool, Person: person, Action: seat.Action(1 + h.rng.IntN(2)), Reason: "test"})
 		case 10:
 			cfg := h.config(i)
+			if v, ok := h.stepper.State.Realm("r").Seats.Pool(pool); ok && i == 3 && !v.Drawn {
+				cfg.OpensAt = v.Config.OpensAt // else it would never come
+			}
 			h.do("r", seat.PutPool{Pool: pool, Config: cfg})
 		case 11:
 			h.do("r", seat.Look{Pool: pool, Person: person})
@@ -159,7 +181,7 @@ func TestValidHistoriesHaveNoViolation(t *testing.T) {
 		}
 		compared += report.Compared
 	}
-	for _, name := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "J1"} {
+	for _, name := range []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "L1", "L2", "J1"} {
 		if checks[name] < 100 {
 			t.Errorf("%s was looked at only %d times", name, checks[name])
 		}
@@ -242,6 +264,95 @@ func TestPlantedBugs(t *testing.T) {
 			h.events[i].Seat.Swap = ""
 			return true
 		}},
+		{"another seed is revealed", "L1", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.Drawn })
+			h.events[i].Seat.Seed = &[32]byte{1, 2, 3}
+			return true
+		}},
+		{"the seed is chosen after people have entered", "L1", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.LotteryEntered })
+			j := find(h, i, func(e *seat.Event) bool { return e.Kind == seat.Drawn })
+			if i < 0 || j < 0 {
+				return false
+			}
+			put := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.PoolPut && e.Pool == h.events[i].Seat.Pool })
+			again := h.events[put]
+			cfg := *again.Seat.Config
+			cfg.SeedHash = seedHash(200)
+			again.Seat.Config, again.At = &cfg, h.events[j].At
+			seed, _ := seedOf(cfg.SeedHash)
+			h.events[j].Seat.Seed = &seed
+			h.insert(j, again)
+			return true
+		}},
+		{"drawn in another order", "L2", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByDraw })
+			if i < 0 || i+1 == len(h.events) || h.events[i+1].Seat.Cause != seat.ByDraw {
+				return false
+			}
+			h.events[i].Seat.Person, h.events[i+1].Seat.Person = h.events[i+1].Seat.Person, h.events[i].Seat.Person
+			return true
+		}},
+		{"somebody is left out of the draw", "L2", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByDraw })
+			if i < 0 {
+				return false
+			}
+			h.events = slices.Delete(h.events, i, i+1)
+			for ; i < len(h.events); i++ {
+				h.events[i].Seq--
+			}
+			// the next of the draw, or the next claim, comes too early
+			return find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByDraw }) >= 0
+		}},
+		{"released by the draw though there is a place in line", "S3", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByDraw && e.Kind == seat.LineJoined })
+			if i < 0 {
+				return false
+			}
+			e := &h.events[i].Seat
+			e.Kind, e.Ticket = seat.SeatFreed, 0
+			return true
+		}},
+		{"in line by the draw though a seat is free", "S3", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Cause == seat.ByDraw && e.Kind == seat.SeatTaken })
+			if i < 0 {
+				return false
+			}
+			e := &h.events[i].Seat
+			e.Kind, e.Ticket, e.Seat = seat.LineJoined, 1, 0
+			return true
+		}},
+		{"seated before the draw", "S8", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.LotteryEntered })
+			if i < 0 {
+				return false
+			}
+			e := &h.events[i].Seat
+			e.Kind, e.Seat = seat.SeatTaken, 1
+			return true
+		}},
+		{"drawn before the opening", "S8", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.PoolPut && e.Config.Order == seat.Lottery })
+			cfg := *h.events[i].Seat.Config
+			cfg.OpensAt += 3_600_000_000
+			h.events[i].Seat.Config = &cfg
+			j := find(h, i+1, func(e *seat.Event) bool { return e.Kind == seat.Drawn })
+			k := find(h, i+1, func(e *seat.Event) bool { return e.Kind == seat.PoolPut && e.Pool == "p3" })
+			return j >= 0 && (k < 0 || k > j)
+		}},
+		{"entered after the draw", "S8", func(h *history) bool {
+			i := find(h, 0, func(e *seat.Event) bool { return e.Kind == seat.Drawn })
+			j := find(h, i+1, func(e *seat.Event) bool {
+				return e.Pool == h.events[i].Seat.Pool && e.Cause == seat.ByClaim && e.Was != seat.Waiting && e.Swap == ""
+			})
+			if i < 0 || j < 0 {
+				return false
+			}
+			e := &h.events[j].Seat
+			e.Kind, e.Seat, e.Ticket = seat.LotteryEntered, 0, 0
+			return true
+		}},
 		{"an event is lost", "J2", func(h *history) bool {
 			h.events = slices.Delete(h.events, len(h.events)/2, len(h.events)/2+1)
 			return true
@@ -281,22 +392,42 @@ func (h *history) insert(i int, e holdfast.Event) {
 	}
 }
 
+// TestSnapshotStartsTheChecker anywhere in a history, also in the middle of a draw.
 func TestSnapshotStartsTheChecker(t *testing.T) {
 	t.Parallel()
-	h := newHistory(4).run(400)
-	half := len(h.events) / 2
-	state := holdfast.NewState()
-	for i := range h.events[:half] {
-		if err := state.Apply(&h.events[i]); err != nil {
-			t.Fatal(err)
+	inDraw := 0
+	for seed := range uint64(8) {
+		h := newHistory(seed).run(400)
+		state := holdfast.NewState()
+		for i := range h.events {
+			drawing := h.events[i].Seat.Cause == seat.ByDraw
+			if drawing {
+				inDraw++
+			}
+			if drawing || i%10 == 0 {
+				var snapshot bytes.Buffer
+				if err := state.WriteSnapshot(&snapshot); err != nil {
+					t.Fatal(err)
+				}
+				from, err := holdfast.ReadSnapshot(&snapshot)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := NewChecker(from)
+				for j := range h.events[i:] {
+					c.Event(&h.events[i+j])
+				}
+				if report := c.Finish(); report.Found > 0 {
+					t.Fatalf("seed %d from event %d: %v", seed, i, report.Violations)
+				}
+			}
+			if err := state.Apply(&h.events[i]); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	c := NewChecker(state)
-	for i := range h.events[half:] {
-		c.Event(&h.events[half+i])
-	}
-	if report := c.Finish(); report.Found > 0 || report.Events < 100 {
-		t.Errorf("%d events, violations %v", report.Events, report.Violations)
+	if inDraw < 20 {
+		t.Errorf("only %d snapshots were in a draw", inDraw)
 	}
 }
 
