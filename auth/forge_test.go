@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -290,6 +291,36 @@ func TestForgeries(t *testing.T) {
 		t.Errorf("%d tokens are remembered as verified; one was good", n)
 	}
 	t.Logf("%d different forgeries refused", len(tried))
+}
+
+// TestWholeHashIsCompared: a key whose hash is right in all bytes but one is another key.
+func TestWholeHashIsCompared(t *testing.T) {
+	t.Parallel()
+	c := &clock{at: morning}
+	cfg, _ := hsConfig(t, c.now)
+	f := keyFile(cfg)
+	var tokens []string
+	if err := f.edit(func(keys []Key) ([]Key, error) {
+		for n := range 33 { // the last one as it is
+			k, token := f.forge(keys, Key{Role: Admin})
+			if hash, err := hex.DecodeString(k.Hash); err != nil {
+				return nil, err
+			} else if n < len(hash) {
+				hash[n] ^= 1
+				k.Hash = hex.EncodeToString(hash)
+			}
+			keys, tokens = append(keys, k), append(tokens, token)
+		}
+		return keys, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, cfg)
+	for n, token := range tokens {
+		if _, err := a.Check(token); (err == nil) != (n == 32) {
+			t.Errorf("byte %d: %v", n, err)
+		}
+	}
 }
 
 // TestForgeriesOfPublicKeys: whoever knows the public keys, and that is everybody, can sign nothing with them.

@@ -267,7 +267,13 @@ func TestVerifiedEnds(t *testing.T) {
 
 func TestVerifiedIsBounded(t *testing.T) {
 	t.Parallel()
-	v := newVerified(10)
+	v := newVerified(2)
+	v.put([32]byte{1}, Identity{})
+	v.put([32]byte{1}, Identity{})
+	if v.len() != 1 {
+		t.Errorf("one token is remembered %d times", v.len())
+	}
+	v = newVerified(10)
 	hash := func(n int) [32]byte { return [32]byte{byte(n), byte(n >> 8)} }
 	v.put(hash(0), Identity{Person: "often"})
 	for n := 1; n < 1000; n++ {
