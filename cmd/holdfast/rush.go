@@ -24,6 +24,9 @@ func newRush() *cobra.Command {
   Act 2  A university: 40,000 students, 300 courses of 30 seats, baskets of 5 wishes;
          some press again, then some leave and the line moves up.
 
+With --ws every student has a WebSocket of their own: they wait in the lobby, hear of the opening
+by a push, press, and are told when they move up.
+
 Then every answer that any student saw is compared with the log and with the database.
 The exit code is 1 if anything was not true. docs/RUSH.md says what each figure means.`,
 		Example: `  holdfast rush

@@ -22,6 +22,7 @@ type crowd struct {
 	began   time.Time // the zero of all durations
 	askers  []*asker
 	shelves []*sharedShelf     // of students on connections of their own
+	counts  *counts            // what the same students were told of pools
 	quiet   []standstill       // when everything that had happened must have been told
 	done    atomic.Int64       // finished errands, for the progress bar
 	onDone  func(finished int) // may be nil; called with the count of each finished errand of the running act

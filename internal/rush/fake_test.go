@@ -59,6 +59,7 @@ const (
 	trickReleased  = "released"  // who comes back is not told what was released meanwhile
 	trickPromoted  = "promoted"  // who comes back is not told that they moved up meanwhile
 	trickStale     = "stale"     // who comes back is told everything, but not where they stand in line now
+	trickCounts    = "counts"    // the counts of a pool are not the true ones
 	trickEverybody = "everybody" // a push comes to somebody else
 )
 

@@ -66,8 +66,14 @@ func (s *fakeSocket) OnMessage(socket *gws.Conn, message *gws.Message) {
 			continue
 		case "subscribe":
 			s.pools[m.Pool] = true
-			open := f.pools[m.Pool].config.OpensAt <= seat.TimeOf(time.Now())
-			say("{\"reply\":%d,\"do\":\"subscribe\"}\n{\"open\":%v,\"push\":\"pool\",\"pool\":%q}", m.ID, open, m.Pool)
+			p := f.pools[m.Pool]
+			open, seated := p.config.OpensAt <= seat.TimeOf(time.Now()), len(p.seats)
+			free := int(p.config.Capacity) - seated
+			if f.trick == trickCounts {
+				free++
+			}
+			say("{\"reply\":%d,\"do\":\"subscribe\"}\n"+`{"open":%v,"push":"pool","pool":%q,"capacity":%d,"seated":%d,"waiting":%d,"free":%d,"as_of":%d}`,
+				m.ID, open, m.Pool, p.config.Capacity, seated, len(p.line), free, f.seq)
 			continue
 		case "unsubscribe":
 			delete(s.pools, m.Pool)

@@ -39,7 +39,7 @@ func TestLiveRushAgainstAnHonestServer(t *testing.T) {
 				t.Fatalf("%v\n%.3000s", err, out.Bytes())
 			}
 			v := s.Live
-			if s.Violations != 0 || v.Gaps != 0 || v.Connected != 120 || s.Checks["L1"] < 4*120 {
+			if s.Violations != 0 || v.Gaps != 0 || v.Connected != 120 || s.Checks["L1"] < 4*120 || s.Checks["L2"] == 0 {
 				t.Fatalf("%d violations, %d gaps, %d connected, L1 %d", s.Violations, v.Gaps, v.Connected, s.Checks["L1"])
 			}
 			if v.HeardMS.Count != 120 || v.KnewMS["confirmed"].Count != 120 || v.Storm.CaughtMS.Count != 120 {
@@ -77,6 +77,7 @@ func TestLiveRushFindsEveryBrokenPromise(t *testing.T) {
 		trickReleased: "L1",
 		trickPromoted: "L1",
 		trickStale:    "L1",
+		trickCounts:   "L2",
 		trickOversell: "S1",
 		trickOvertake: "S5",
 	} {

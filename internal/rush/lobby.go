@@ -86,6 +86,7 @@ func newLobby(ctx context.Context, c *crowd, quiet time.Duration) *lobby {
 		}
 	}
 	l.act.Store(2)
+	c.counts = newCounts()
 	const shelves = 32
 	for range shelves {
 		c.shelves = append(c.shelves, &sharedShelf{})

@@ -23,6 +23,8 @@ type views struct {
 	gaps   map[uint8]map[int32]bool // by act: the students who missed something
 	asking map[claimKey][]span      // made when it is first needed
 	all    []answer
+	pools  []countsPush // by as_of; those before the first unchecked are dropped
+	told   uint64       // of pools that were checked
 }
 
 // view is what a student knows of one claim.
@@ -52,7 +54,7 @@ func newViews(c *crowd, answers []answer) *views {
 	if len(c.shelves) == 0 {
 		return nil
 	}
-	v := &views{crowd: c, latest: map[claimKey]view{}, gaps: map[uint8]map[int32]bool{}, all: answers}
+	v := &views{crowd: c, latest: map[claimKey]view{}, gaps: map[uint8]map[int32]bool{}, all: answers, pools: c.counts.sorted()}
 	last := uint16(0)
 	c.records(func(r *record) {
 		last = max(last, r.run)
@@ -164,11 +166,31 @@ func (v *views) isAsking(key claimKey, at time.Time) bool {
 
 // tellViews checks the marks before seq. The checker has taken the events before it.
 func (v *verifier) tellViews(seq uint64) {
+	if v.views == nil {
+		return
+	}
+	v.tellCounts(seq)
 	for v.views.due(seq) {
 		m := &v.views.marks[v.views.next]
 		v.views.next++
 		if m.asOf <= v.survived(m.run) { // else the answers in the push are violations already
 			v.views.check(m, v.check.State(), v.places, v.violate)
+		}
+	}
+}
+
+// tellCounts checks what was told of pools before seq.
+func (v *verifier) tellCounts(seq uint64) {
+	for len(v.views.pools) > 0 && v.views.pools[0].asOf < seq {
+		p := &v.views.pools[0]
+		v.views.pools = v.views.pools[1:]
+		r := v.check.State().Realm(v.views.crowd.realm)
+		if r == nil || p.asOf > v.survived(p.run) {
+			continue
+		}
+		v.views.told++
+		if wrong := p.wrong(r); wrong != "" {
+			v.violate("L2", p.asOf, "%s", wrong)
 		}
 	}
 }
