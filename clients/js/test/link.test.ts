@@ -224,6 +224,24 @@ test("the countdown is the server's, whatever the clock of this machine says", a
   expect(openings[3]!.remaining()).toBe(0);
 });
 
+test.each(["busy", "unknown", "limited"])("%s over the connection is asked again, after the time that was said", async (code) => {
+  const asked: string[] = [];
+  const h = start({ fetch: async (url, init) => {
+    asked.push(`${init!.method} ${url}`);
+    return Response.json({ realm: "r", person: "ann", ...seated("a", 9), durability: "confirmed", as_of: 9 });
+  } });
+  await tick();
+  await Fake.last.welcome();
+  const claim = h.claim("a", "ann");
+  await tick();
+  Fake.last.say({ reply: Fake.last.said.at(-1).id, code, status: 503, title: "t", detail: "d", retry_after_ms: 3000 });
+  await tick(2999);
+  expect(asked).toEqual([]);
+  await tick(1);
+  expect(await claim).toMatchObject({ status: "seated" });
+  expect(asked).toEqual(["PUT https://seats.example/v1/realms/r/pools/a/claims/ann"]);
+});
+
 test("a page with tickets only: commands wait for its connection, and use nothing else", async () => {
   let n = 0, http = 0;
   const h = start({ ticket: () => `k${++n}`, fetch: async () => { http++; throw new TypeError("over HTTP"); } });
