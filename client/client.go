@@ -59,7 +59,8 @@ type Config struct {
 	// Token gives the API key or JWT to show; it is called before each request and each connection, by several goroutines at
 	// once, so it should keep what is still good. nil = the server asks for none.
 	Token func(context.Context) (string, error)
-	// HTTP sends the requests and opens the connections. Its Timeout must be 0: AttemptTimeout is what bounds a request.
+	// HTTP sends the requests and opens the connections. Its Timeout must be 0: AttemptTimeout is what bounds a request. It
+	// follows no redirection: a claim must not become a look on its way.
 	HTTP *http.Client
 
 	// Attempts is how often a request is made at most, the first included; at least 1. Connections, and what waits on them,
@@ -93,7 +94,7 @@ type Config struct {
 // DefaultConfig is patient enough for a server that restarts.
 func DefaultConfig() Config {
 	return Config{
-		HTTP:           &http.Client{},
+		HTTP:           &http.Client{Transport: transport()},
 		Attempts:       5,
 		Backoff:        200 * time.Millisecond,
 		MaxBackoff:     10 * time.Second,
@@ -105,6 +106,17 @@ func DefaultConfig() Config {
 		InFlight:       64,
 		MaxMessage:     4 << 20,
 	}
+}
+
+// transport is the standard library's, with connections kept for as many callers as a back end has.
+func transport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.MaxIdleConnsPerHost = 128
+	return t
 }
 
 func (c *Config) validate() error {
@@ -139,6 +151,7 @@ func (c *Config) validate() error {
 // be closed; what Watch and Dial give must be.
 type Client struct {
 	cfg    Config
+	http   *http.Client
 	base   *url.URL
 	logger *slog.Logger
 	budget budget
@@ -155,7 +168,9 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, base: base, logger: cfg.Logger, random: rand.Int64N}
+	direct := *cfg.HTTP
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := &Client{cfg: cfg, http: &direct, base: base, logger: cfg.Logger, random: rand.Int64N}
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}

@@ -77,7 +77,7 @@ func (c *Client) attempt(ctx context.Context, r *request, refused string) (res r
 		return res, token, &Error{Code: malformedCode, Detail: "the request cannot be made", cause: err}
 	}
 	changes := r.method != http.MethodGet
-	answer, err := c.cfg.HTTP.Do(req)
+	answer, err := c.http.Do(req)
 	if err != nil {
 		return res, token, broken("no answer", err, changes && sent.Load())
 	}

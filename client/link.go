@@ -38,7 +38,7 @@ func (l *Live) dial(ctx context.Context, refused string) (*link, string, *Error)
 	}
 	k := &link{live: l, token: token, born: time.Now(), wake: make(chan struct{}, 1)}
 	options := &websocket.DialOptions{
-		HTTPClient:     l.client.cfg.HTTP,
+		HTTPClient:     l.client.http,
 		HTTPHeader:     http.Header{},
 		OnPingReceived: func(context.Context, []byte) bool { k.hear(); return true },
 	}

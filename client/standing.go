@@ -17,6 +17,7 @@ const (
 	Offered  Status = "offered"  // a freed seat is held for the person until a deadline
 	Seated   Status = "seated"   // has a seat
 	Released Status = "released" // had a claim
+	Entered  Status = "entered"  // in a lottery, before its draw
 )
 
 // Durability says how far an answer has got.
@@ -59,9 +60,9 @@ type Standing struct {
 	At       time.Time `json:"at,omitzero"`        // when it was made; none: when it was looked at
 }
 
-// Live says whether the claim still counts: waiting, offered or seated.
+// Live says whether the claim still counts: waiting, offered, seated or entered.
 func (s Standing) Live() bool {
-	return s.Status == Waiting || s.Status == Offered || s.Status == Seated
+	return s.Status == Waiting || s.Status == Offered || s.Status == Seated || s.Status == Entered
 }
 
 // Answer is what was decided about one person and pool: where they stand, or why not.
