@@ -1,0 +1,283 @@
+//go:build unix
+
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// benchFlight is how many claims one connection has in flight.
+const benchFlight = 16
+
+// dialSocket opens a WebSocket and says hello; it reads as little as possible, so that what is measured is the server.
+func dialSocket(b testing.TB, addr, hello string) (net.Conn, *bufio.Reader) {
+	b.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET /v1/realms/spring/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	r := bufio.NewReaderSize(conn, 4<<10)
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			b.Fatalf("%v: %s", err, line)
+		}
+		if len(line) == 2 {
+			break
+		}
+	}
+	if _, err := conn.Write(textFrame(nil, hello)); err != nil {
+		b.Fatal(err)
+	}
+	if text, err := readText(r, nil); err != nil || !bytes.Contains(text, []byte(`"do":"hello"`)) {
+		b.Fatalf("%s %v", text, err)
+	}
+	return conn, r
+}
+
+func textFrame(b []byte, text string) []byte {
+	if len(text) < 126 {
+		b = append(b, 0x81, 0x80|byte(len(text)))
+	} else {
+		b = binary.BigEndian.AppendUint16(append(b, 0x81, 0x80|126), uint16(len(text)))
+	}
+	return append(append(b, 0, 0, 0, 0), text...)
+}
+
+// readText gives the next text frame; pings are skipped.
+func readText(r *bufio.Reader, buf []byte) ([]byte, error) {
+	for {
+		var head [10]byte
+		if _, err := io.ReadFull(r, head[:2]); err != nil {
+			return nil, err
+		}
+		n := int(head[1])
+		switch n {
+		case 126:
+			io.ReadFull(r, head[2:4])
+			n = int(binary.BigEndian.Uint16(head[2:]))
+		case 127:
+			io.ReadFull(r, head[2:10])
+			n = int(binary.BigEndian.Uint64(head[2:]))
+		}
+		buf = slices.Grow(buf[:0], n)[:n]
+		if _, err := io.ReadFull(r, buf); err != nil {
+			return nil, err
+		}
+		switch head[0] & 15 {
+		case 1:
+			return buf, nil
+		case 8:
+			return nil, fmt.Errorf("closed: %q", buf)
+		}
+	}
+}
+
+// BenchmarkClaimSocket reports claims confirmed a second over WebSockets, 16 in flight on each of 128 connections, against claims over HTTP, one
+// in flight on each, in turns in one run.
+func BenchmarkClaimSocket(b *testing.B) {
+	var log batches
+	http := &side{name: "http", addr: listenOurs(b, false, &log)}
+	for range benchConns {
+		conn, err := net.Dial("tcp", http.addr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { conn.Close() })
+		http.conns = append(http.conns, conn)
+	}
+	socket := newSocketSide(b, listenOurs(b, false, &log))
+	http.round(b, -2, benchRound/8)
+	socket.round(b, -1, benchRound/8)
+	http.took, http.each, socket.took, socket.done = 0, nil, 0, 0
+	b.ResetTimer()
+	for i := range b.N {
+		if i%2 == 0 {
+			http.round(b, i, benchRound)
+			socket.round(b, i, benchRound)
+		} else {
+			socket.round(b, i, benchRound)
+			http.round(b, i, benchRound)
+		}
+	}
+	b.StopTimer()
+	overHTTP, over := float64(len(http.each))/http.took.Seconds(), float64(socket.done)/socket.took.Seconds()
+	b.ReportMetric(overHTTP, "http-claims/s")
+	b.ReportMetric(over, "socket-claims/s")
+	b.ReportMetric(over/overHTTP, "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+type socketSide struct {
+	conns   []net.Conn
+	readers []*bufio.Reader
+	took    time.Duration
+	done    int
+}
+
+func newSocketSide(b *testing.B, addr string) *socketSide {
+	s := &socketSide{}
+	for range benchConns {
+		conn, r := dialSocket(b, addr, `{"id":1,"do":"hello"}`)
+		b.Cleanup(func() { conn.Close() })
+		s.conns, s.readers = append(s.conns, conn), append(s.readers, r)
+	}
+	return s
+}
+
+// round has n claims of new persons confirmed, over all connections.
+func (s *socketSide) round(b *testing.B, round, n int) {
+	var wait sync.WaitGroup
+	began := time.Now()
+	for i := range s.conns {
+		wait.Go(func() {
+			if err := s.claims(i, fmt.Sprintf("r%dk%d", round, i), n/len(s.conns)); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	s.took += time.Since(began)
+	s.done += n / len(s.conns) * len(s.conns)
+}
+
+func (s *socketSide) claims(i int, who string, n int) error {
+	var out, in []byte
+	sent, heard := 0, 0
+	for heard < n {
+		out = out[:0]
+		for ; sent < n && sent-heard < benchFlight; sent++ {
+			out = textFrame(out, fmt.Sprintf(`{"id":%d,"do":"claim","as":"%s-%d","pool":"c%d","quiet":true}`, sent+1, who, sent, sent%benchPools))
+		}
+		if len(out) > 0 {
+			if _, err := s.conns[i].Write(out); err != nil {
+				return err
+			}
+		}
+		var err error
+		if in, err = readText(s.readers[i], in); err != nil {
+			return err
+		}
+		confirmed := bytes.Count(in, []byte(`"durability":"confirmed"`))
+		if lines := bytes.Count(in, []byte("\n")) + 1; confirmed != lines {
+			return fmt.Errorf("not confirmed: %s", in)
+		}
+		heard += confirmed
+	}
+	return nil
+}
+
+// BenchmarkIdleSockets reports what an idle connection of a person costs the server in resident memory. The server is a process of its own, so
+// that the client's side does not count. What the kernel keeps for a TCP connection is not in it.
+func BenchmarkIdleSockets(b *testing.B) {
+	const conns = 8000
+	cmd := exec.Command(os.Args[0], "-test.run=^TestIdleServer$", "-test.timeout=5m")
+	cmd.Env = append(os.Environ(), "HOLDFAST_IDLE_SERVER=1")
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { in.Close(); cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	next := func() string {
+		for lines.Scan() {
+			if said, ok := strings.CutPrefix(lines.Text(), "idle: "); ok {
+				return said
+			}
+		}
+		b.Fatal("the server has ended")
+		return ""
+	}
+	addr := next()
+	measure := func() float64 {
+		fmt.Fprintln(in, "measure")
+		n, err := strconv.ParseFloat(next(), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return n
+	}
+	for i := range 200 { // what is made once
+		c, r := dialSocket(b, addr, fmt.Sprintf(`{"id":1,"do":"hello","person":"w%d"}`, i))
+		readText(r, nil)
+		b.Cleanup(func() { c.Close() })
+	}
+	before := measure()
+	for i := range conns {
+		c, r := dialSocket(b, addr, fmt.Sprintf(`{"id":1,"do":"hello","person":"s%d"}`, i))
+		if text, err := readText(r, nil); err != nil || !bytes.Contains(text, []byte(`"claims"`)) {
+			b.Fatalf("%s %v", text, err)
+		}
+		b.Cleanup(func() { c.Close() })
+	}
+	b.ReportMetric((measure()-before)/conns, "B/conn")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkFanOutSockets reports how long a change of a pool takes to reach 9,000 subscribers, with the readers in the same process: from the confirmed
+// answer of the claim to the last of them. (A process may have 20,000 files here, and both ends are in this one.)
+func BenchmarkFanOutSockets(b *testing.B) {
+	const conns = 9000
+	var log batches
+	addr := listenOurs(b, false, &log)
+	var heard atomic.Int64
+	all := make(chan time.Time, 1)
+	for i := range conns {
+		c, r := dialSocket(b, addr, fmt.Sprintf(`{"id":1,"do":"hello","person":"s%d"}`, i))
+		b.Cleanup(func() { c.Close() })
+		readText(r, nil)
+		c.Write(textFrame(nil, `{"id":2,"do":"subscribe","pool":"c0"}`))
+		for first := []byte(nil); !bytes.Contains(first, []byte(`"pool"`)); {
+			var err error
+			if first, err = readText(r, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+		go func() {
+			buf := []byte(nil)
+			for {
+				var err error
+				if buf, err = readText(r, buf); err != nil {
+					return
+				}
+				if bytes.Contains(buf, []byte(`"push":"pool"`)) && heard.Add(1) == conns {
+					all <- time.Now()
+				}
+			}
+		}()
+	}
+	c, r := dialSocket(b, addr, `{"id":1,"do":"hello"}`)
+	b.Cleanup(func() { c.Close() })
+	took := []time.Duration{}
+	b.ResetTimer()
+	for i := range b.N {
+		time.Sleep(300 * time.Millisecond) // counts are told at most four times a second
+		heard.Store(0)
+		began := time.Now()
+		c.Write(textFrame(nil, fmt.Sprintf(`{"id":%d,"do":"claim","as":"n%d","pool":"c0","quiet":true}`, i+2, i)))
+		if text, err := readText(r, nil); err != nil || !bytes.Contains(text, []byte("confirmed")) {
+			b.Fatalf("%s %v", text, err)
+		}
+		took = append(took, (<-all).Sub(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/1e6, "p50-ms")
+	b.ReportMetric(float64(took[len(took)-1])/1e6, "max-ms")
+	b.ReportMetric(0, "ns/op")
+}
