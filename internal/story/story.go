@@ -32,6 +32,7 @@ type Teller struct {
 	lines   []Line
 	trigger trigger
 	line    lineTale
+	draw    drawTale
 }
 
 // trigger is what last made a seat of the pool free, or the person able to sit.
@@ -77,6 +78,8 @@ func (t *Teller) Event(e *holdfast.Event) error {
 	case e.Realm != t.realm:
 	case e.Kind() == seat.PoolPut && e.Seat.Pool == t.pool:
 		t.tellPool(e, known)
+	case e.Kind() == seat.Drawn && e.Seat.Pool == t.pool:
+		t.watchDraw(e)
 	case e.Seat.Person != t.person:
 	case e.Seat.Pool == t.pool:
 		t.tellOwn(e, &before, &after, full)
@@ -228,6 +231,8 @@ func standingWords(st *seat.Standing) string {
 		text = fmt.Sprintf("waits as number %d in line", st.Position)
 	case seat.Offered:
 		text = fmt.Sprintf("seat %d is held until %s", st.Seat, clock(st.Deadline))
+	case seat.Entered:
+		text = "takes part in the draw"
 	case seat.Released:
 		text = "has neither a seat nor a place in line any more"
 	default:

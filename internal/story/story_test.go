@@ -1,6 +1,7 @@
 package story_test
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"os"
@@ -140,9 +141,34 @@ func swaps(w *world) string {
 		w.why("spring", "m1", "dee")
 }
 
+// lots: entered, drawn into a seat, into the line, and out of both; withdrawn, by staff, and blocked at the draw.
+func lots(w *world) string {
+	seed := [32]byte{1}
+	w.stepper.Seed = func([32]byte) ([32]byte, bool) { return seed, true }
+	one := uint32(1)
+	w.do("spring", holdfast.PutRealm{Limits: seat.Limits{MaxSeats: &one, MaxWaits: 20}})
+	opens := w.now.Add(time.Hour)
+	w.pool("c1", seat.Config{Capacity: 1, Waitlist: number(1), Order: seat.Lottery, OpensAt: opens, SeedHash: sha256.Sum256(seed[:])})
+	w.pool("c2", seat.Config{Capacity: 2, Order: seat.Lottery, OpensAt: opens + 1, SeedHash: sha256.Sum256(seed[:])})
+	w.claim("c1", "ann", "bob", "cid", "dee", "eve", "fay")
+	w.claim("c2", "ann", "bob", "cid")
+	w.release("c1", "eve")
+	w.do("spring", seat.Override{Pool: "c1", Person: "fay", Action: seat.RemovePerson, Reason: "left the university"})
+	text := w.why("spring", "c1", "ann")
+	w.now = opens
+	w.claim("c1", "gus")
+	for _, p := range []string{"ann", "bob", "cid", "dee", "eve", "fay"} {
+		text += w.why("spring", "c1", p)
+	}
+	for _, p := range []string{"ann", "bob", "cid"} {
+		text += w.why("spring", "c2", p)
+	}
+	return text
+}
+
 func TestStories(t *testing.T) {
 	t.Parallel()
-	for name, play := range map[string]func(*world) string{"line": line, "offers": offers, "staff": staff, "swaps": swaps} {
+	for name, play := range map[string]func(*world) string{"line": line, "offers": offers, "staff": staff, "swaps": swaps, "lots": lots} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := strings.TrimSpace(play(newWorld(t))) + "\n"

@@ -59,7 +59,10 @@ func (t *Teller) tellPool(e *holdfast.Event, known bool) {
 	default:
 		text += fmt.Sprintf(", a line of at most %d", *c.Waitlist)
 	}
-	if c.OpensAt != 0 {
+	switch {
+	case c.Order == seat.Lottery:
+		text += lotteryWords(c)
+	case c.OpensAt != 0:
 		text += ", open from " + clock(c.OpensAt)
 	}
 	if c.ClosesAt != 0 {
@@ -89,7 +92,9 @@ func (t *Teller) tellOwn(e *holdfast.Event, before, after *seat.Standing, full s
 			clock(s.Deadline), time.Duration(s.Deadline-e.At)*time.Microsecond)
 	case seat.LineJoined:
 		text = fmt.Sprintf("asked; %s: became number %d in line", full, after.Position)
-		if before.Status == seat.Waiting {
+		if s.Cause == seat.ByDraw {
+			text = fmt.Sprintf("%s; %s: became number %d in line", t.drawWords(), full, after.Position)
+		} else if before.Status == seat.Waiting {
 			text = fmt.Sprintf("asked to give up %s for a seat here; stays number %d in line", s.Swap, after.Position)
 		} else if s.Swap != "" {
 			text += fmt.Sprintf(", and keeps the seat in %s until there is one", s.Swap)
@@ -99,6 +104,11 @@ func (t *Teller) tellOwn(e *holdfast.Event, before, after *seat.Standing, full s
 		}
 	case seat.SeatFreed:
 		text = releasedWords(s, before)
+		if s.Cause == seat.ByDraw {
+			text = fmt.Sprintf("%s; %s%s: no place in line was left", t.drawWords(), full, t.barredWords())
+		}
+	case seat.LotteryEntered:
+		text = "asked before the opening: takes part in the draw"
 	}
 	t.say(e.Seq, e.At, join(moved, text))
 	t.retell(after)
@@ -113,6 +123,8 @@ func (t *Teller) seatedWords(e *holdfast.Event, before *seat.Standing, full stri
 		if before.Status == seat.Waiting {
 			text = fmt.Sprintf("asked again: got seat %d", s.Seat)
 		}
+	case seat.ByDraw:
+		text = fmt.Sprintf("%s; %s: got seat %d", t.drawWords(), full, s.Seat)
 	case seat.ByPromotion:
 		text = fmt.Sprintf("%s: got seat %d", t.promotedWords(e, before), s.Seat)
 	case seat.ByAccept:
@@ -147,6 +159,7 @@ func releasedWords(s *seat.Event, before *seat.Standing) string {
 		seat.Seated:  fmt.Sprintf("seat %d", before.Seat),
 		seat.Offered: fmt.Sprintf("the offer of seat %d", before.Seat),
 		seat.Waiting: fmt.Sprintf("the place in line (number %d)", before.Position),
+		seat.Entered: "the part in the draw",
 	}[s.Was]
 	text := "gave up " + what
 	switch s.Cause {
