@@ -261,16 +261,19 @@ func (l *lobby) answered(a *ask, now time.Duration, confirmed bool) {
 	}
 }
 
-// await waits until nobody is missing any more.
+// await waits until nobody is missing any more, as long as they become fewer.
 func (l *lobby) await(what string, missing func() int) error {
 	giveUp := time.Now().Add(patience)
-	for {
+	for last := 0; ; {
 		n := missing()
 		if n <= 0 {
 			return nil
 		}
+		if n < last || last == 0 {
+			last, giveUp = n, time.Now().Add(patience)
+		}
 		if time.Now().After(giveUp) {
-			return fmt.Errorf("%s: %s still waiting after %v", what, count(n, "student"), patience)
+			return fmt.Errorf("%s: %s still waiting, and none fewer for %v", what, number(n), patience)
 		}
 		if err := sleep(l.ctx, watchEvery/2); err != nil {
 			return err
