@@ -90,7 +90,7 @@ func getSocket(c *call) int {
 	}
 	if !isUpgrade(c.r) {
 		c.w.Header()["Upgrade"] = []string{"websocket"}
-		return c.problem(wire.New(wire.UpgradeNeeded, "This is a WebSocket (RFC 6455, version 13): docs/PROTOCOL.md."))
+		return c.problem(notHere)
 	}
 	if h.inside.closing() || !h.strangers.enter() {
 		return c.turnAway(bySockets, crowded)
@@ -103,12 +103,17 @@ func getSocket(c *call) int {
 			h.inside.leave()
 		}
 		c.cfg.Logger.Debug("no WebSocket", "error", err)
-		return http.StatusBadRequest
+		if errors.Is(err, http.ErrNotSupported) { // HTTP/2
+			return c.problem(notHere)
+		}
+		return http.StatusBadRequest // it has heard so
 	}
 	s.header = known
 	s.begin(full)
 	return http.StatusSwitchingProtocols
 }
+
+var notHere = wire.New(wire.UpgradeNeeded, "This is a WebSocket (RFC 6455, version 13, over HTTP/1.1): docs/PROTOCOL.md.")
 
 func (c *call) stranger() int {
 	c.w.Header()["Www-Authenticate"] = challenge

@@ -182,6 +182,82 @@ func (s *socketSide) claims(i int, who string, n int) error {
 	return nil
 }
 
+// BenchmarkStalledReaders reports the p99 of claims over 32 WebSockets, one at a time on each, while 32 others follow the same pools and
+// read nothing, and while they read; in turns in one run.
+func BenchmarkStalledReaders(b *testing.B) {
+	var log batches
+	addr := listenOurs(b, false, &log)
+	var reading, stalled []time.Duration
+	pools := make([]string, 64)
+	for i := range pools {
+		pools[i] = fmt.Sprintf("%q", fmt.Sprintf("c%d", i))
+	}
+	followers := func(read bool) (end func()) {
+		conns := []net.Conn{}
+		for i := range 32 {
+			c, r := dialSocket(b, addr, fmt.Sprintf(`{"id":1,"do":"hello","person":"f%d"}`, i))
+			c.(*net.TCPConn).SetReadBuffer(4 << 10)
+			c.Write(textFrame(nil, `{"id":2,"do":"subscribe","pools":[`+strings.Join(pools, ",")+`]}`))
+			if read {
+				go io.Copy(io.Discard, r)
+			}
+			conns = append(conns, c)
+		}
+		return func() {
+			for _, c := range conns {
+				c.Close()
+			}
+		}
+	}
+	for i := range b.N {
+		for _, read := range []bool{i%2 == 0, i%2 != 0} {
+			end := followers(read)
+			each := timedClaims(b, addr, fmt.Sprintf("n%d%v", i, read))
+			if end(); read {
+				reading = append(reading, each...)
+			} else {
+				stalled = append(stalled, each...)
+			}
+		}
+	}
+	p99 := func(d []time.Duration) float64 {
+		slices.Sort(d)
+		return float64(d[len(d)*99/100]) / 1e6
+	}
+	b.ReportMetric(p99(reading), "reading-p99-ms")
+	b.ReportMetric(p99(stalled), "stalled-p99-ms")
+	b.ReportMetric(p99(stalled)/p99(reading), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// timedClaims makes 1,000 claims on each of 32 connections, one at a time.
+func timedClaims(b *testing.B, addr, who string) (each []time.Duration) {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for k := range 32 {
+		c, r := dialSocket(b, addr, `{"id":1,"do":"hello"}`)
+		wait.Go(func() {
+			defer c.Close()
+			times, buf := []time.Duration{}, []byte(nil)
+			for i := range 1000 {
+				began := time.Now()
+				c.Write(textFrame(nil, fmt.Sprintf(`{"id":%d,"do":"claim","as":"%s-%d-%d","pool":"c%d","quiet":true}`, i+2, who, k, i, i%64)))
+				var err error
+				if buf, err = readText(r, buf); err != nil || !bytes.Contains(buf, []byte("confirmed")) {
+					b.Errorf("%s %v", buf, err)
+					return
+				}
+				times = append(times, time.Since(began))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			each = append(each, times...)
+		})
+	}
+	wait.Wait()
+	return each
+}
+
 // BenchmarkIdleSockets reports what an idle connection of a person costs the server in resident memory. The server is a process of its own, so
 // that the client's side does not count. What the kernel keeps for a TCP connection is not in it.
 func BenchmarkIdleSockets(b *testing.B) {

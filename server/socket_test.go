@@ -385,6 +385,18 @@ func TestSocketDrain(t *testing.T) {
 	})
 }
 
+// TestSocketUpgrade: what is no WebSocket request hears so.
+func TestSocketUpgrade(t *testing.T) {
+	w := newWorld(t, nil)
+	w.term()
+	if r := w.must(426, "GET", "/v1/realms/spring/ws", ""); r.text("code") != "upgrade_required" || r.Header().Get("Upgrade") != "websocket" {
+		t.Errorf("%v", r.body)
+	}
+	// As over HTTP/2: the connection cannot be taken over.
+	w.must(426, "GET", "/v1/realms/spring/ws", "", "Upgrade", "websocket", "Connection", "upgrade", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "x")
+	w.must(400, "GET", "/v1/realms/spr%20ing/ws", "")
+}
+
 // TestPersonEvents: the same as a stream, which resumes by its ids and ends with a hint when to come back.
 func TestPersonEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

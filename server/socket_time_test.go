@@ -87,8 +87,12 @@ func TestSocketSlow(t *testing.T) {
 		s.term()
 		slow, well := s.hello("ann"), s.hello("ann")
 		for i := range 100 { // two seconds
+			began := time.Now()
 			s.must(200, []string{"PUT", "DELETE"}[i%2], "/v1/realms/spring/pools/c1/claims/ann", "")
 			well.hear("push=claims person=ann")
+			if d := time.Since(began); d > 0 {
+				t.Fatalf("the others waited %v for the slow one", d)
+			}
 			time.Sleep(20 * time.Millisecond)
 		}
 		slow.closed(4500)
@@ -115,6 +119,46 @@ func TestSocketCut(t *testing.T) {
 			t.Errorf("cut after %v", d)
 		}
 		slow.conn.CloseNow()
+	})
+}
+
+// TestPersonEventsSlow: the reader of a stream who takes nothing is cut too.
+func TestPersonEventsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil, func(_ *memlog.Log, c *server.Config) { c.SocketQueue = 4 << 10 })
+		s.term()
+		slow := s.events("ann", "")
+		for i := range 300 {
+			s.must(200, []string{"PUT", "DELETE"}[i%2], "/v1/realms/spring/pools/c1/claims/ann", "")
+			synctest.Wait()
+		}
+		n := 0
+		for ; ; n++ {
+			if _, err := slow.r.ReadString('\n'); err != nil {
+				break
+			}
+		}
+		if n > 300 || s.metric("holdfast_sockets_closed_total", "4500") != 1 {
+			t.Errorf("%d lines came, %v were cut", n, s.metric("holdfast_sockets_closed_total", "4500"))
+		}
+	})
+}
+
+// TestSocketBackPressure: frames that come faster than they are handled wait in the network, not here, and all are answered.
+func TestSocketBackPressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.term()
+		p := s.hello("ann")
+		const n = 100
+		go func() {
+			for i := range n {
+				p.say(`{"id":%d,"do":"ping"}%15000s`, i+2, "")
+			}
+		}()
+		for i := range n {
+			p.hear(fmt.Sprintf("reply=%d do=ping", i+2))
+		}
 	})
 }
 
