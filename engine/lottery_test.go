@@ -132,9 +132,10 @@ func TestCrashInADraw(t *testing.T) {
 	for frames := range 5 {
 		for _, late := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				log, armed, left := memlog.New(), atomic.Bool{}, frames
+				log, left := memlog.New(), atomic.Int64{}
+				left.Store(1 << 40)
 				gate := func(uint64, int) error {
-					if left--; armed.Load() && left < 0 {
+					if left.Add(-1) < 0 {
 						return errors.New("cut")
 					}
 					return nil
@@ -147,8 +148,7 @@ func TestCrashInADraw(t *testing.T) {
 				e := mustOpen(t, log, cfg)
 				lots(t, e, "p", 1200, time.Hour, n)
 				synctest.Wait()
-				left = frames
-				armed.Store(true)
+				left.Store(int64(frames))
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				if failed := e.Err() != nil; failed != (frames < 4) {

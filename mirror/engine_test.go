@@ -108,6 +108,18 @@ func claimAll(t *testing.T, e *engine.Engine, m *Mirror, round int) {
 		})
 	}
 	callers.Wait()
+	lots := seat.PutPool{Pool: fmt.Sprintf("l%d", round), Config: seat.Config{Capacity: 30, Order: seat.Lottery, OpensAt: e.Now().Add(time.Hour)}}
+	confirmed(t, e, lots)
+	for i := range 1500 { // two turns
+		if _, err := e.Do("spring", seat.Claim{Pool: lots.Pool, Person: fmt.Sprintf("s%d", i)}); err != nil {
+			t.Error(err)
+		}
+	}
+	lots.Config.OpensAt = e.Now()
+	confirmed(t, e, lots)
+	if late := confirmed(t, e, seat.Claim{Pool: lots.Pool, Person: "late"}); late.Position != 1471 {
+		t.Errorf("behind the draw: %+v", late.Result)
+	}
 	a := confirmed(t, e, seat.Claim{Pool: "c0", Person: "s00001"})
 	check(t, m.Wait(within(t), a.AsOf))
 }
