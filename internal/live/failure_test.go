@@ -132,25 +132,33 @@ func TestLogFails(t *testing.T) {
 	})
 }
 
-// TestClosedSink: a watch and a subscription that are closed while the first push is on its way hear no more.
+// TestClosedSink: what is closed while its first push is on its way hears no more.
 func TestClosedSink(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		defer w.stop()
-		w.pool("c1", 1)
-		synctest.Wait()
-		w.gate.close()
-		w.claim("c1", "bob")
-		ann, watch := w.watch("ann", live.Cursor{})
-		pool, sub := w.subscribe("c1")
-		synctest.Wait() // both are read and wait for the confirmation
-		watch.Close()
-		sub.Close()
-		w.gate.open()
-		ann.none()
-		pool.none()
-	})
+	for _, watches := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.stop()
+			w.pool("c1", 1)
+			synctest.Wait()
+			w.gate.close()
+			w.claim("c1", "bob")
+			var s, other *ear
+			var closing interface{ Close() }
+			if watches {
+				s, closing = w.watch("ann", live.Cursor{})
+				other, _ = w.watch("ann", live.Cursor{})
+			} else {
+				s, closing = w.subscribe("c1")
+				other, _ = w.subscribe("c1")
+			}
+			synctest.Wait() // they are read, and wait for the confirmation
+			closing.Close()
+			w.gate.open()
+			s.none()
+			other.only()
+		})
+	}
 }
 
 // closer closes its watch from another goroutine in the middle of a push, and waits for that.

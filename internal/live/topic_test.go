@@ -195,8 +195,13 @@ func TestOpeningMoves(t *testing.T) {
 		hear(true, 0)
 		time.Sleep(time.Hour)
 		s.none()
-		w.pool("c1", 2, opens(250*365*24*time.Hour))
-		hear(false, int((250 * 365 * 24 * time.Hour).Milliseconds()))
+		const far = 7000 * 365 * 24 * 3600 // seconds: longer than a time.Duration
+		w.pool("c1", 2, func(c *seat.Config) { c.OpensAt = seat.TimeOf(time.Now()) + far*1_000_000 })
+		hear(false, far*1000)
+		w.pool("c1", 2, func(c *seat.Config) { c.ClosesAt = seat.TimeOf(time.Now()) + far*1_000_000 })
+		hear(true, 0)
+		time.Sleep(24 * time.Hour)
+		s.none()
 	})
 }
 

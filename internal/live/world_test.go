@@ -70,6 +70,14 @@ func (g *gate) open() {
 	g.shut = nil
 }
 
+// step lets what waits pass, and holds back what comes next.
+func (g *gate) step() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.shut)
+	g.shut = make(chan struct{})
+}
+
 func newWorld(t tb, change ...func(*live.Config)) *world {
 	w := &world{tb: t, log: memlog.New(), gate: &gate{}}
 	w.log.Gate = w.gate.pass
