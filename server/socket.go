@@ -82,7 +82,7 @@ func getSocket(c *call) int {
 		if !ok {
 			return c.stranger()
 		}
-		id, err := c.auth.Check(token)
+		id, err := c.check(token)
 		if err != nil {
 			return c.stranger()
 		}

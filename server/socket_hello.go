@@ -74,7 +74,7 @@ func (s *socket) prove(m *wire.Message) (id auth.Identity, ok bool) {
 	case s.house.auth == nil:
 		return everybody, true
 	case m.Token != "":
-		id, err = s.house.auth.Check(m.Token)
+		id, err = s.house.check(m.Token)
 	case m.Ticket != "":
 		id, err = s.house.auth.Redeem(m.Ticket, s.realm, s.origin)
 	case s.header != nil && !s.known.Load():
