@@ -212,12 +212,13 @@ func TestDeadConnection(t *testing.T) {
 			if s.dialled() != 1 {
 				t.Fatalf("an idle connection was opened %d times", s.dialled())
 			}
+			l.Standing(t.Context(), "c1", "ann") // so that something was heard just now
 			s.network.set(func(n *network) { n.dead = true })
 			died := time.Now()
 			most := time.Minute
 			answered := make(chan error, 1)
 			if waiting {
-				most = 30 * time.Second
+				most = 25 * time.Second
 				go func() { _, err := l.Claim(t.Context(), "c1", "ann", client.About{}); answered <- err }()
 			}
 			until(t, l.Next, func(u client.Update) bool { return !u.Online })

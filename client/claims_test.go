@@ -183,6 +183,23 @@ func TestUnknownSeqIsLearnt(t *testing.T) {
 // TestOwnDoubtIsNotUndone: the claim took effect but its answer was lost; the person released on another device; the claim
 // asked again must not undo that.
 func TestOwnDoubtIsNotUndone(t *testing.T) {
+	t.Run("claim", func(t *testing.T) {
+		ownDoubt(t, func(c *client.Client, ctx context.Context) (client.Answer, error) {
+			return c.Claim(ctx, "c1", "ann", client.About{})
+		})
+	})
+	t.Run("basket", func(t *testing.T) {
+		ownDoubt(t, func(c *client.Client, ctx context.Context) (client.Answer, error) {
+			b, err := c.Basket(ctx, "ann", client.All, client.Item{Pool: "c1"})
+			if len(b.Items) != 1 {
+				return client.Answer{}, err
+			}
+			return b.Items[0], err
+		})
+	})
+}
+
+func ownDoubt(t *testing.T, act func(*client.Client, context.Context) (client.Answer, error)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		c, other, ctx := w.client(), w.client(), t.Context()
@@ -204,7 +221,7 @@ func TestOwnDoubtIsNotUndone(t *testing.T) {
 			w.mu.Unlock()
 			return nil, errCut
 		})
-		a, err := c.Claim(ctx, "c1", "ann", client.About{})
+		a, err := act(c, ctx)
 		if err != nil || !a.RefusedAs(client.Precondition) {
 			t.Fatalf("%+v %v", a, err)
 		}
@@ -308,9 +325,12 @@ func TestPreapprovedIsAskedAgain(t *testing.T) {
 				t.Fatalf("asked %d times", w.asked())
 			}
 			if crash {
+				w.faults(func(int, *http.Request, func() *http.Response) (*http.Response, error) { return nil, errCut })
 				hold <- errCut
+				time.Sleep(time.Minute) // nobody answers for longer than an ordinary request is tried
 				holding = false
 				w.restart()
+				w.faults(nil)
 			} else {
 				holding = false
 				hold <- nil
