@@ -29,12 +29,13 @@ type (
 		Components json.RawMessage                  `json:"components"`
 	}
 	described struct {
-		OperationID string               `json:"operationId"`
-		Summary     string               `json:"summary"`
-		Role        auth.Role            `json:"x-role"`
-		Parameters  []reference          `json:"parameters,omitempty"`
-		Body        *content             `json:"requestBody,omitempty"`
-		Responses   map[string]*response `json:"responses"`
+		OperationID string                `json:"operationId"`
+		Summary     string                `json:"summary"`
+		Role        auth.Role             `json:"x-role"`
+		Security    []map[string][]string `json:"security,omitempty"`
+		Parameters  []reference           `json:"parameters,omitempty"`
+		Body        *content              `json:"requestBody,omitempty"`
+		Responses   map[string]*response  `json:"responses"`
 	}
 	reference struct {
 		Ref string `json:"$ref"`
@@ -59,7 +60,7 @@ func describe() ([]byte, error) {
 			"title":   "Holdfast",
 			"version": "1",
 			"description": "First come, set in stone. Every answer says how far it has got (durability) and what it rests on (as_of). " +
-				"x-role is the role that a route will need; roles are not enforced until there is authentication, so the server listens on loopback only.",
+				"x-role is the least role that may use a route, in the order person, staff, backend, admin; what is not public needs a token.",
 		},
 		Paths:      map[string]map[string]*described{},
 		Components: schemasJSON,
@@ -79,6 +80,9 @@ func describe() ([]byte, error) {
 
 func (r *route) describe() *described {
 	d := &described{OperationID: r.op.id, Summary: r.op.summary, Role: r.role, Responses: map[string]*response{}}
+	if r.role != Public {
+		d.Security = []map[string][]string{{"bearer": {}}}
+	}
 	for _, id := range [...]struct {
 		name string
 		in   bool
