@@ -121,8 +121,7 @@ export class Watch {
   learn(answer: ClaimAnswer): void {
     if (answer.status === "refused" || answer.durability === "preapproved" || answer.status === "none") return;
     const { realm: _, person: _p, durability: _d, as_of, ...row } = answer;
-    if (!this.#set(row, as_of)) return;
-    this.#tell([row], []);
+    if (this.#set(row, as_of)) this.#tell([row], []);
     this.#save();
   }
 
@@ -302,13 +301,14 @@ export class Watch {
     this.options.onState?.({ state: "live", via });
   }
 
-  /** Takes a row unless something later is known of its pool. */
+  /** Takes a row unless something later is known of its pool. Says whether it is news: an answer and a push may tell the same. */
   #set(row: Row, as_of: number): boolean {
     if ((this.#as_of.get(row.pool) ?? -1) > as_of) return false;
+    const before = this.claims.get(row.pool);
     this.claims.set(row.pool, row);
     this.#as_of.set(row.pool, as_of);
     this.host.learn(this.person, row, as_of);
-    return true;
+    return !before || content(before) !== content(row);
   }
 
   #save(): void {
@@ -328,6 +328,9 @@ export class Watch {
     this.options.onOpening?.({ pool, open, opens_at, remaining });
   }
 }
+
+/** All members, in one order. */
+function content(row: Row): string { return JSON.stringify(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))); }
 
 function broken(error: unknown): End {
   if (!(error instanceof HoldfastError)) return {};

@@ -155,8 +155,9 @@ test("a connection that never opens is given up", async () => {
   expect(waits()).toHaveLength(1);
 });
 
-test("of an answer and a push about one pool the later wins", async () => {
-  const h = start();
+test("of an answer and a push about one pool the later wins, and what both say is told once", async () => {
+  const told: string[] = [];
+  const h = start({}, { onClaims: ({ changed }) => told.push(...changed.map((row) => row.status)) });
   await tick();
   await Fake.last.welcome();
   const claim = h.claim("a", "ann");
@@ -164,11 +165,13 @@ test("of an answer and a push about one pool the later wins", async () => {
   const { id } = Fake.last.said.at(-1);
   Fake.last.say({ reply: id, realm: "r", person: "ann", ...seated("a", 9), durability: "confirmed", as_of: 9 });
   expect(await claim).toMatchObject({ status: "seated" });
+  Fake.last.say({ push: "claims", person: "ann", as_of: 9, claims: [seated("a", 9)] });
   Fake.last.say({ push: "claims", person: "ann", as_of: 8, claims: [{ pool: "a", status: "waiting", position: 1, ticket: 1, seq: 8, at: "" }] });
   expect(watch.claims.get("a")).toMatchObject({ status: "seated" });
   Fake.last.say({ push: "claims", person: "ann", as_of: 10, claims: [{ pool: "a", status: "released", seq: 10, at: "" }] });
   expect(watch.claims.get("a")).toMatchObject({ status: "released" });
   expect(watch.cursor).toEqual({ log: "10", seq: 10 });
+  expect(told).toEqual(["seated", "released"]);
   // What was pushed is what the next command names.
   const again = h.claim("a", "ann");
   await tick();
