@@ -163,7 +163,10 @@ func BenchmarkFollow(b *testing.B) {
 				}
 				n++
 			}
-			for watched && w.hub.Stats().Lag > 0 {
+			if !watched {
+				return
+			}
+			for w.hub.Stats().Lag > 0 {
 				runtime.Gosched()
 			}
 			b.ReportMetric(float64(sink.n.Load()-rush)/float64(n), "pushes/op")

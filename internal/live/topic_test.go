@@ -119,9 +119,9 @@ func TestOpening(t *testing.T) {
 		s, _ := w.subscribe("c1")
 		at := func(want time.Duration, kinds string, open bool) {
 			t.Helper()
-			time.Sleep(time.Until(began.Add(want)) - 1)
+			time.Sleep(time.Until(began.Add(want)) - time.Nanosecond)
 			s.none()
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			list, got := s.take(), ""
 			for _, p := range list {

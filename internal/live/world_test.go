@@ -220,7 +220,6 @@ type ear struct {
 	tb
 	mu     sync.Mutex // guards what follows
 	heard  []push
-	log    string
 	cursor uint64
 	view   map[string]row
 	check  func(*push)
