@@ -51,7 +51,7 @@ func (c *counts) sorted() []countsPush {
 	return c.kept
 }
 
-// wrong compares a push with the log at its place (L2); empty = it is true.
+// wrong compares a push with the log at its place (P2); empty = it is true.
 func (p *countsPush) wrong(r *holdfast.Realm) string {
 	var said struct {
 		Pool                                           string

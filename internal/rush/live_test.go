@@ -39,8 +39,8 @@ func TestLiveRushAgainstAnHonestServer(t *testing.T) {
 				t.Fatalf("%v\n%.3000s", err, out.Bytes())
 			}
 			v := s.Live
-			if s.Violations != 0 || v.Gaps != 0 || v.Connected != 120 || s.Checks["L1"] < 4*120 || s.Checks["L2"] == 0 {
-				t.Fatalf("%d violations, %d gaps, %d connected, L1 %d", s.Violations, v.Gaps, v.Connected, s.Checks["L1"])
+			if s.Violations != 0 || v.Gaps != 0 || v.Connected != 120 || s.Checks["P1"] < 4*120 || s.Checks["P2"] == 0 {
+				t.Fatalf("%d violations, %d gaps, %d connected, P1 %d", s.Violations, v.Gaps, v.Connected, s.Checks["P1"])
 			}
 			if v.HeardMS.Count != 120 || v.KnewMS["confirmed"].Count != 120 || v.Storm.CaughtMS.Count != 120 {
 				t.Errorf("%+v, storm %+v", v, v.Storm)
@@ -72,12 +72,12 @@ func TestLiveRushAgainstAnHonestServer(t *testing.T) {
 func TestLiveRushFindsEveryBrokenPromise(t *testing.T) {
 	t.Parallel()
 	for trick, name := range map[string]string{
-		trickLostPush: "L1",
+		trickLostPush: "P1",
 		trickPushed:   "J1",
-		trickReleased: "L1",
-		trickPromoted: "L1",
-		trickStale:    "L1",
-		trickCounts:   "L2",
+		trickReleased: "P1",
+		trickPromoted: "P1",
+		trickStale:    "P1",
+		trickCounts:   "P2",
 		trickOversell: "S1",
 		trickOvertake: "S5",
 	} {
@@ -94,7 +94,7 @@ func TestLiveRushFindsEveryBrokenPromise(t *testing.T) {
 			if !found {
 				t.Errorf("no %s among %d: %v …", name, s.Violations, s.ViolationList[:min(3, len(s.ViolationList))])
 			}
-			if name == "L1" && s.Live.Gaps == 0 {
+			if name == "P1" && s.Live.Gaps == 0 {
 				t.Error("nobody is counted as having missed something")
 			}
 		})

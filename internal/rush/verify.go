@@ -210,7 +210,7 @@ func verify(c *crowd, orderly []bool, answers []answer, log source) (*verdict, *
 	}
 	v.unlisted += report.Found - len(report.Violations)
 	if v.views != nil {
-		v.checks["L1"], v.checks["L2"], v.gaps = v.views.looked, v.views.told, v.views.gaps
+		v.checks["P1"], v.checks["P2"], v.gaps = v.views.looked, v.views.told, v.views.gaps
 	}
 	v.moves, v.filling = l.moves, l.filling
 	v.compareAnswers(answers)

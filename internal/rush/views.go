@@ -11,7 +11,7 @@ import (
 	"holdfast/seat"
 )
 
-// views checks that no student missed anything (L1): a push of claims with as_of X says that everything of this student up
+// views checks that no student missed anything (P1): a push of claims with as_of X says that everything of this student up
 // to X has been told, so what the student knows then is what the log says at X. And at each standstill everybody knows all,
 // their positions too. What a student is just asking is left out: it is asked until it is answered.
 type views struct {
@@ -116,7 +116,7 @@ func (v *views) check(m *checkpoint, state *holdfast.State, log places, violate 
 		if m.final {
 			when = "when nothing more came"
 		}
-		violate("L1", m.asOf, "%s was told everything up to %d %s, and of %s %s", plan.people[m.person], m.asOf, when, plan.courses[course].name, missed)
+		violate("P1", m.asOf, "%s was told everything up to %d %s, and of %s %s", plan.people[m.person], m.asOf, when, plan.courses[course].name, missed)
 	}
 	look(0)
 	for _, course := range plan.wishes[m.person] {
@@ -190,7 +190,7 @@ func (v *verifier) tellCounts(seq uint64) {
 		}
 		v.views.told++
 		if wrong := p.wrong(r); wrong != "" {
-			v.violate("L2", p.asOf, "%s", wrong)
+			v.violate("P2", p.asOf, "%s", wrong)
 		}
 	}
 }
