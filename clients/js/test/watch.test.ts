@@ -28,6 +28,7 @@ for (const via of ["websocket", "events"] as const) describe(via, () => {
     // What the watch was told is what the next command is about.
     expect(await h.release("a", "ann")).toMatchObject({ status: "released" });
     await changes.first(is("a", "released"));
+    expect(changes.all.flatMap((c) => c.changed).filter((r) => r.pool === "a").map((r) => r.status)).toEqual(["waiting", "seated", "released"]);
     expect(states.all.map((s) => s.state)).toEqual(["connecting", "live"]);
   });
 
