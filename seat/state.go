@@ -32,18 +32,18 @@ type swapping struct {
 
 // pool is one pool.
 type pool struct {
-	number uint32
-	group  uint32
-	name   string
-	config Config
-	seats  seats
-	line   line
-	tally
-	marked  bool     // in State.unsettled
+	number  uint32
+	group   uint32
 	lottery *lottery // nil: by arrival
-	first   uint32
-	final   uint32 // first and last claim ever made here, linked by claim.nextOfPool
-	put     stamp
+	name    string
+	config  Config
+	seats   seats
+	line    line
+	tally
+	marked bool // in State.unsettled
+	first  uint32
+	final  uint32 // first and last claim ever made here, linked by claim.nextOfPool
+	put    stamp
 }
 
 // tally counts who is not in line.
