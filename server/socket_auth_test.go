@@ -1,15 +1,22 @@
 package server_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"holdfast"
 	"holdfast/auth"
 	"holdfast/internal/memlog"
+	"holdfast/seat"
 	"holdfast/server"
 )
 
@@ -234,5 +241,76 @@ func TestSocketOpenOrigin(t *testing.T) {
 		p := s.connect("spring", "Origin", "http://localhost")
 		p.say(`{"id":1,"do":"hello","person":"ann"}`)
 		p.hear("reply=1")
+	})
+}
+
+// TestSocketTokenExpires: nobody announces that a JWT has expired; the connection ends all the same, and takes no command before it does.
+func TestSocketTokenExpires(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var authority *auth.Authority
+		s := serve(t, nil, func(_ *memlog.Log, c *server.Config) {
+			a := auth.DefaultConfig()
+			a.JWT.SecretFile, a.JWT.Algorithm, a.JWT.Issuer, a.JWT.Audience, a.JWT.Realm = file, "HS256", "login", "holdfast", "spring"
+			a.JWT.Leeway = 0
+			var err error
+			if authority, err = auth.Open(a); err != nil {
+				t.Fatal(err)
+			}
+			c.Auth = authority
+		})
+		t.Cleanup(func() { s.shutdown(); authority.Close() })
+		if _, err := s.engine.Do("spring", holdfast.PutRealm{Limits: seat.DefaultLimits()}); err != nil {
+			t.Fatal(err)
+		}
+		token := func(who string, lives time.Duration) string {
+			claims := fmt.Sprintf(`{"iss":"login","aud":"holdfast","sub":%q,"iat":%d,"exp":%d}`, who, time.Now().Unix(), time.Now().Add(lives).Unix())
+			text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write([]byte(text))
+			return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+		}
+		ends, prolonged := s.as(token("ann", time.Minute)), s.as(token("bob", time.Minute))
+		prolonged.say(`{"id":2,"do":"hello","token":%q}`, token("bob", time.Hour))
+		prolonged.hear("reply=2 do=hello person=bob")
+		asks := s.as(token("cid", time.Minute))
+		go func() {
+			for {
+				if _, err := prolonged.next(); err != nil {
+					return
+				}
+			}
+		}()
+		go func() {
+			time.Sleep(time.Minute + time.Millisecond)
+			asks.say(`{"id":2,"do":"ping"}`)
+		}()
+		began := time.Now()
+		asked := make(chan time.Duration, 1)
+		go func() {
+			for {
+				m, err := asks.next()
+				if m["do"] == "ping" {
+					t.Error("a command was taken after the token's end")
+				}
+				if err != nil {
+					asked <- time.Since(began)
+					return
+				}
+			}
+		}()
+		ends.closed(4401)
+		if d := time.Since(began); d < 59*time.Second || d > 66*time.Second {
+			t.Errorf("it ended after %v", d)
+		}
+		if d := <-asked; d > 61*time.Second {
+			t.Errorf("who asked was cut after %v", d)
+		}
+		time.Sleep(10 * time.Minute)
+		prolonged.say(`{"id":3,"do":"ping"}`)
 	})
 }

@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,4 +245,34 @@ func (s *served) as(token string) *phone {
 		p.hear("push=claims all=true")
 	}
 	return p
+}
+
+// TestSocketDead: whose network takes everything and gives nothing back, no pong either, is gone within 45 s.
+func TestSocketDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.term()
+		conn, err := s.pipes.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go conn.Write([]byte("GET /v1/realms/spring/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))
+		w := &wireless{t, conn, bufio.NewReader(conn)}
+		if resp, err := http.ReadResponse(w.r, nil); err != nil || resp.StatusCode != 101 {
+			t.Fatalf("%v %v", resp, err)
+		}
+		w.frame(0x81, `{"id":1,"do":"hello","person":"ann"}`)
+		began := time.Now()
+		for op := byte(1); op != 0 && op != 8; {
+			op, _ = w.read()
+		}
+		if d := time.Since(began); d < 36*time.Second || d > 45*time.Second {
+			t.Errorf("it was gone after %v", d)
+		}
+		if n := s.metric("holdfast_sockets_closed_total", "dead"); n != 1 {
+			t.Errorf("%v counted", n)
+		}
+	})
 }
