@@ -63,8 +63,8 @@ func TestMemoryForgets(t *testing.T) {
 	m.init(10)
 	at := func(i int) place { return place{"p", string(rune('a' + i))} }
 	for i := range 26 {
-		m.learn(at(0), version{7, 1}) // used all the time
 		m.learn(at(i), version{uint64(i), uint64(i)})
+		m.seq(at(0)) // used all the time
 		if len(m.young)+len(m.old) > 10 {
 			t.Fatalf("%d are kept", len(m.young)+len(m.old))
 		}
