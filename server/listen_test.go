@@ -109,6 +109,9 @@ func TestOrigins(t *testing.T) {
 	if r := w.do("GET", "/v1/realms/spring", "", "Origin", portal); r.Code != 401 || r.Header().Get("Access-Control-Allow-Origin") != portal {
 		t.Errorf("a page without a token gets %d, which it cannot read: %v", r.Code, r.Header())
 	}
+	if r := w.do("PUT", "/v1/realms/spring", "", append(bearerOf(token), "Origin", portal, "Origin", "https://evil.example")...); r.Code != 403 {
+		t.Errorf("two origins at once get %d", r.Code)
+	}
 	testPreflight(t, w, portal)
 }
 
