@@ -89,7 +89,7 @@ func DefaultConfig() Config {
 		ConfirmWait:    250 * time.Millisecond,
 		RecordWait:     10 * time.Second,
 		MaxWait:        60 * time.Second,
-		MaxDelay:       20 * time.Millisecond,
+		MaxDelay:       250 * time.Millisecond,
 		MaxStreams:     128,
 		MaxConnections: 100_000,
 		MaxSockets:     100_000,
