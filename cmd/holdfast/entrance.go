@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -75,6 +76,12 @@ func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (e
 		return &usageError{err}
 	}
 	cfg.Auth, err = auth.Open(who)
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return adviseOpen(err, data)
+	case errors.Is(err, auth.ErrFile):
+		return advise(err, "see who may read and write the file, and whether it is whole; a server without it would let nobody in")
+	}
 	return err
 }
 

@@ -22,6 +22,7 @@ import (
 	"holdfast/engine"
 	"holdfast/internal/memlog"
 	"holdfast/seat"
+	"holdfast/server"
 )
 
 // fill makes a realm with one pool of two seats and lets n people ask.
@@ -367,7 +368,7 @@ func TestFailedLogEndsTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{registry: prometheus.NewRegistry(), engine: e, cfg: serveConfig{
+	s := &service{registry: prometheus.NewRegistry(), entrance: server.DefaultConfig(), engine: e, cfg: serveConfig{
 		Data: "DIR", Listen: "127.0.0.1:0", Database: noDatabase, Drain: time.Second,
 		Stdout: io.Discard, Logger: slog.New(slog.DiscardHandler)}}
 	if err := s.openServer(); err != nil {
