@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -37,7 +38,8 @@ type sockets struct {
 	hub struct {
 		once sync.Once
 		*live.Hub
-		err error
+		err  error
+		made atomic.Bool // Hub may be read
 	}
 }
 
@@ -68,8 +70,17 @@ func (h *sockets) live() (*live.Hub, error) {
 		cfg := live.DefaultConfig()
 		cfg.Logger = h.cfg.Logger
 		h.hub.Hub, h.hub.err = live.New(h.engine, cfg)
+		h.hub.made.Store(h.hub.err == nil)
 	})
 	return h.hub.Hub, h.hub.err
+}
+
+// following is how much is followed: people and pools, by all connections.
+func (h *sockets) following() (stats live.Stats) {
+	if h.hub.made.Load() {
+		stats = h.hub.Stats()
+	}
+	return stats
 }
 
 // getSocket makes the connection a WebSocket. The handler returns; what reads is a goroutine of its own, so that net/http's

@@ -33,6 +33,10 @@ func (m *socketMetrics) register(h *sockets) error {
 			func() float64 { return float64(h.inside.inside.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_sockets_strangers", Help: "Connections that have not said who they are."},
 			func() float64 { return float64(h.strangers.inside.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_watches", Help: "People whose claims connections follow, each time counted."},
+			func() float64 { return float64(h.following().Watches) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_subscriptions", Help: "Pools that connections follow, each time counted."},
+			func() float64 { return float64(h.following().Subscriptions) }),
 	} {
 		if err := h.cfg.Registerer.Register(c); err != nil {
 			return err

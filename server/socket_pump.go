@@ -64,7 +64,7 @@ func (s *socket) pump() {
 			s.leave()
 			return
 		}
-		s.close()
+		s.close(w.closing)
 	}
 }
 
@@ -172,11 +172,8 @@ func (s *socket) write() {
 	s.reply = nil
 }
 
-// close sends the close frame, if it is time.
-func (s *socket) close() {
-	s.mu.Lock()
-	c := s.closing
-	s.mu.Unlock()
+// close sends the close frame, if it is time. Why is from the turn's begin: what was settled by then is told.
+func (s *socket) close(c closing) {
 	if c.code == 0 || s.closed || c.code == wire.CloseRestart && len(s.pending) > 0 {
 		return
 	}

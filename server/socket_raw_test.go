@@ -273,7 +273,7 @@ func TestSocketHostile(t *testing.T) {
 	early := s.open() // hello and more at once: what comes behind hello is not a stranger's
 	more := hello
 	for i := range 30 {
-		more += fmt.Sprintf("\n"+`{"id":%d,"do":"ping"}`, i+2)
+		more += fmt.Sprintf("\n"+`{"id":%d,"do":"ping"}%300s`, i+2, "")
 	}
 	early.frame(0x81, hello)
 	early.frame(0x81, more[len(hello)+1:])

@@ -146,6 +146,30 @@ func TestPersonEventsSlow(t *testing.T) {
 	})
 }
 
+// TestSocketLeaves: nothing stays of who is gone.
+func TestSocketLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.term()
+		m := s.many()
+		m.say(`{"id":2,"do":"subscribe","as":"ann"} {"id":3,"do":"subscribe","pool":"c1"}`)
+		m.skipTo("push=pool")
+		stream := s.events("ann", "")
+		stream.event()
+		for i := range 5 {
+			s.hello(fmt.Sprintf("s%d", i)).conn.CloseNow()
+		}
+		m.conn.CloseNow()
+		stream.close()
+		time.Sleep(5 * time.Second)
+		for _, name := range []string{"holdfast_sockets", "holdfast_sockets_strangers", "holdfast_watches", "holdfast_subscriptions"} {
+			if n := s.metric(name, ""); n != 0 {
+				t.Errorf("%s: %v", name, n)
+			}
+		}
+	})
+}
+
 // TestSocketBackPressure: frames that come faster than they are handled wait in the network, not here, and all are answered.
 func TestSocketBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
