@@ -4,10 +4,10 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DATA = ../shared/data/mary-fal18
 
-.PHONY: test setup format vet staticcheck arch unit js rush bench fuzz build
+.PHONY: test setup format vet staticcheck arch unit js rush live bench fuzz build
 
 # Everything that must be green, in the order in which failures are cheapest to find.
-test: format vet arch staticcheck setup unit js rush
+test: format vet arch staticcheck setup unit js rush live
 
 setup:
 	@scripts/setup
@@ -38,6 +38,10 @@ rush:
 	else \
 		set -x; $(GO) run ./cmd/holdfast rush --kill 2 --students 5000 --pools 100; \
 	fi
+
+# A small one on WebSockets: killed, restarted, and all connections cut at once.
+live:
+	$(GO) run ./cmd/holdfast rush --ws --storm --kill 1 --restart 1 --students 2000 --pools 60
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o holdfast ./cmd/holdfast
