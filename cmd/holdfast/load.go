@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"holdfast"
 	"holdfast/internal/load"
+	"holdfast/internal/wire"
 	"holdfast/seat"
 )
 
@@ -26,7 +28,10 @@ answer_seconds, group. Every other column is kept in the pool's data. A pool tha
 
 Columns of --claims: pool (or course) and person (or student). Each line is a seat that is taken: it is given by staff,
 with the file's name as the reason, so it works before the opening too. The first line of a pool gets its lowest free
-seat. A column status may be there and must say seated.`,
+seat. A column status may be there and must say seated.
+
+A server with authentication wants a key of role admin, for this realm or for all: put it into HOLDFAST_TOKEN, where other
+users of the machine do not see it.`,
 		Example: `  holdfast load spring --pools courses.csv
   holdfast load spring --pools courses.csv --claims booked.csv --target http://127.0.0.1:7700`,
 		Args: exactly(1),
@@ -38,6 +43,11 @@ seat. A column status may be there and must say seated.`,
 				return &usageError{err}
 			}
 			cfg.Realm = args[0]
+			token, err := tokenOf(cfg.Token)
+			if err != nil {
+				return err
+			}
+			cfg.Token = token
 			summary, err := load.Run(cmd.Context(), cfg)
 			if summary != nil {
 				printLoad(cmd.OutOrStdout(), &cfg, summary)
@@ -52,11 +62,18 @@ seat. A column status may be there and must say seated.`,
 	f.StringVar(&cfg.Pools, "pools", "", "CSV `FILE` of the pools")
 	f.StringVar(&cfg.Claims, "claims", "", "CSV `FILE` of who has a seat already")
 	f.StringVar(&cfg.Target, "target", cfg.Target, "`URL` of the server")
+	tokenFlag(f, &cfg.Token)
 	f.StringVar(&cfg.By, "by", cfg.By, "`NAME` that stands in the log as who did it")
 	return cmd
 }
 
 func adviseLoad(err error, cfg *load.Config) error {
+	if problem := new(wire.Problem); errors.As(err, &problem) {
+		switch problem.Code {
+		case wire.Unauthenticated, wire.Forbidden, holdfast.UnknownRealm: // the last: the key is for another realm
+			return adviseKey(err, " --realm "+cfg.Realm)
+		}
+	}
 	switch {
 	case errors.As(err, new(*load.Problem)):
 		return advise(err, "mend the file and run the same command again; nothing was sent")

@@ -34,11 +34,18 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
   holdfast rush --restart 2
   holdfast rush --ws --storm
   holdfast rush --courses courses.csv --wishes wishes.csv --squeeze 0.5
-  holdfast rush --target http://127.0.0.1:7777
+  HOLDFAST_TOKEN=$KEY holdfast rush --target https://seats.example.edu
   holdfast rush --json --answers answers.ndjson --report rush.html --data ./rush-data`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Fit = !cmd.Flags().Changed("students")
+			if cfg.Target != "" {
+				token, err := tokenOf(cfg.Token)
+				if err != nil {
+					return err
+				}
+				cfg.Token = token
+			}
 			if err := cfg.Validate(); err != nil {
 				return &usageError{err}
 			}
@@ -65,7 +72,7 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 	f.StringVar(&cfg.Wishes, "wishes", "", "`FILE` of real wishes: CSV with student, course, rank")
 	f.Float64Var(&cfg.Squeeze, "squeeze", cfg.Squeeze, "the catalogue's capacities are multiplied by it")
 	f.StringVar(&cfg.Target, "target", "", "`URL` of a running server, instead of a child")
-	f.StringVar(&cfg.Token, "token", "", "bearer token for the target")
+	tokenFlag(f, &cfg.Token)
 	f.IntVar(&cfg.Kill, "kill", 0, "kill -9 the child this often in the middle of act 2")
 	f.BoolVar(&cfg.WS, "ws", false, "every student on a WebSocket of their own: lobby, opening, pushes")
 	f.BoolVar(&cfg.Storm, "storm", false, "with --ws: cut all connections at once, and let everybody come back")
@@ -83,6 +90,8 @@ func adviseRush(err error, cfg *rush.Config) error {
 	switch {
 	case errors.As(err, &files) && files.Fit >= 4:
 		return advise(err, "holdfast rush --ws --students %d, or raise the limit (as root: ulimit -Hn %d)", files.Fit, files.Needed())
+	case errors.Is(err, rush.ErrToken):
+		return adviseKey(err, "")
 	case errors.Is(err, rush.ErrNotEmpty):
 		return advise(err, "holdfast verify %s (to look at what is there), or begin in another directory: holdfast rush --data OTHER", cfg.Data)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):

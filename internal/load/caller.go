@@ -20,6 +20,7 @@ type caller struct {
 	realm string // URL of the realm
 	base  string // URL of the server
 	by    string
+	token string // empty = none
 	http  *http.Client
 }
 
@@ -45,7 +46,7 @@ func newCaller(cfg *Config) (*caller, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = cfg.Workers
 	return &caller{
-		realm: base + "/v1/realms/" + cfg.Realm, base: base, by: cfg.By,
+		realm: base + "/v1/realms/" + cfg.Realm, base: base, by: cfg.By, token: cfg.Token,
 		http: &http.Client{Transport: transport, Timeout: time.Minute},
 	}, nil
 }
@@ -53,28 +54,23 @@ func newCaller(cfg *Config) (*caller, error) {
 // decided says whether the server refused by its rules, and was neither busy nor asked wrongly.
 func decided(p *wire.Problem) bool { return p.Status == http.StatusConflict }
 
-// durable is the end of the server's log.
-func (c *caller) durable(ctx context.Context) (uint64, error) {
-	var log struct {
-		Durable *uint64 `json:"durable"`
+// makeRealm makes the realm if it is missing; one that is there keeps its limits. It returns the end of the log as it was
+// then, of which a key for this one realm may hear.
+func (c *caller) makeRealm(ctx context.Context) (end uint64, err error) {
+	var realm struct {
+		AsOf *uint64 `json:"as_of"`
 	}
-	err := c.call(ctx, http.MethodGet, c.base+"/v1/log", nil, &log)
-	if err == nil && log.Durable == nil {
-		err = fmt.Errorf("%s is not a Holdfast server: its /v1/log names no end", c.base)
+	err = c.call(ctx, http.MethodGet, c.realm+confirm, nil, &realm)
+	if problem := new(wire.Problem); errors.As(err, &problem) && problem.Status == http.StatusNotFound {
+		err = c.call(ctx, http.MethodPut, c.realm+confirm, nil, &realm)
+	}
+	if err == nil && realm.AsOf == nil {
+		err = fmt.Errorf("%s is not a Holdfast server: its answer names no place in the log", c.base)
 	}
 	if err != nil {
 		return 0, err
 	}
-	return *log.Durable, nil
-}
-
-// makeRealm makes the realm if it is missing. One that is there keeps its limits.
-func (c *caller) makeRealm(ctx context.Context) error {
-	err := c.call(ctx, http.MethodGet, c.realm, nil, nil)
-	if problem := new(wire.Problem); errors.As(err, &problem) && problem.Status == http.StatusNotFound {
-		err = c.call(ctx, http.MethodPut, c.realm+confirm, nil, nil)
-	}
-	return err
+	return *realm.AsOf, nil
 }
 
 // made is what the answers have in common: the number of the event that made what they show.
@@ -138,6 +134,9 @@ func (c *caller) once(ctx context.Context, method, address string, body []byte, 
 	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", wire.JSON)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

@@ -19,6 +19,7 @@ type Config struct {
 	Pools  string // CSV file: pool (or course), capacity, and what else a pool has
 	Claims string // CSV file: pool (or course), person (or student); empty = none
 	Target string // URL of the server, such as http://127.0.0.1:7700
+	Token  string // an API key or token of role admin, for all realms or this one; empty = none is sent
 	By     string // who loads it, as it stands in the log
 	// Workers is how many pools are sent at once, 1 to 64. The claims of one pool are sent one after the other, so that
 	// the first line gets the lowest free seat.
@@ -58,10 +59,7 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 		return nil, err
 	}
 	l := &loader{cfg: &cfg, caller: c, summary: &Summary{}}
-	if l.before, err = c.durable(ctx); err != nil {
-		return nil, err
-	}
-	if err := c.makeRealm(ctx); err != nil {
+	if l.before, err = c.makeRealm(ctx); err != nil {
 		return nil, err
 	}
 	err = l.each(ctx, p.pools)

@@ -152,6 +152,9 @@ func (a *address) get(ctx context.Context, url, accept string) (*http.Response, 
 	if resp.StatusCode != http.StatusOK {
 		said, _ := io.ReadAll(io.LimitReader(resp.Body, 300)) // only for the message
 		resp.Body.Close()
+		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+			return nil, fmt.Errorf("%w: GET %s: %s", ErrToken, url, resp.Status)
+		}
 		return nil, fmt.Errorf("GET %s: the server answered %d: %s", url, resp.StatusCode, said)
 	}
 	return resp, nil

@@ -18,6 +18,9 @@ import (
 // ErrViolations says that something a student was told is not true. The Summary has the list.
 var ErrViolations = errors.New("the rush found violations")
 
+// ErrToken: Config.Target does not know Config.Token, or it is not of role admin for all realms.
+var ErrToken = errors.New("the target does not take the token")
+
 // ErrNotEmpty: there is something in Config.Data.
 var ErrNotEmpty = errors.New("--data: the directory is not empty")
 
