@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"holdfast/auth"
 	"holdfast/server"
 )
@@ -27,9 +25,11 @@ type entrance struct {
 	ReturnWithin     time.Duration
 }
 
-func (e *entrance) flags(f *pflag.FlagSet) {
+func (e *entrance) flags() []flagGroup {
 	e.JWT = auth.DefaultConfig().JWT
 	cfg := server.DefaultConfig()
+	who, where := newGroup("Who may ask"), newGroup("From where")
+	f := who.flags
 	f.StringVar(&e.Keys, "keys", "", "`FILE` of API keys (default keys.json in the data directory, if there is one): whoever asks needs one, or a token")
 	f.StringVar(&e.JWT.SecretFile, "jwt-secret", "", "`FILE` whose content is the secret that JSON Web Tokens are signed with (HS256)")
 	f.StringVar(&e.JWT.JWKS, "jwt-jwks", "", "`FILE or URL` of the public keys that tokens are signed with")
@@ -38,12 +38,15 @@ func (e *entrance) flags(f *pflag.FlagSet) {
 	f.StringVar(&e.JWT.Audience, "jwt-audience", "", "`AUDIENCE` of tokens (aud)")
 	f.StringVar(&e.JWT.Realm, "jwt-realm", "", "`REALM` of tokens that name none")
 	f.StringVar(&e.JWT.PersonClaim, "jwt-person-claim", e.JWT.PersonClaim, "the `CLAIM` of a token that names the person")
+
+	f = where.flags
 	f.StringArrayVar(&e.Origins, "origin", nil, "`ORIGIN` whose pages may ask from a browser, such as https://portal.example.edu; may be given again")
 	f.StringVar(&e.Certificate, "tls-cert", "", "`FILE` with the TLS certificate and its chain (PEM); read again when it changes")
 	f.StringVar(&e.Key, "tls-key", "", "`FILE` with its private key (PEM)")
 	f.BoolVar(&e.BehindAProxy, "plain-http-behind-a-proxy", false, "listen beyond loopback without TLS: a proxy in front does it. Tokens cross the network between them readable")
 	f.IntVar(&e.MaxConnections, "max-connections", cfg.MaxConnections, "most open connections; what is more is told to come back")
 	f.DurationVar(&e.ReturnWithin, "return-within", cfg.ReturnWithin, "when the server stops, connections are told to come back at a random time up to this")
+	return []flagGroup{who, where}
 }
 
 // open puts into cfg what the flags say. It opens cfg.Auth, if anything says who may ask: close it.

@@ -43,11 +43,9 @@ users of the machine do not see it.`,
 				return &usageError{err}
 			}
 			cfg.Realm = args[0]
-			token, err := tokenOf(cfg.Token)
-			if err != nil {
+			if err := takeToken(&cfg.Token); err != nil {
 				return err
 			}
-			cfg.Token = token
 			summary, err := load.Run(cmd.Context(), cfg)
 			if summary != nil {
 				printLoad(cmd.OutOrStdout(), &cfg, summary)

@@ -39,12 +39,8 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Fit = !cmd.Flags().Changed("students")
-			if cfg.Target != "" {
-				token, err := tokenOf(cfg.Token)
-				if err != nil {
-					return err
-				}
-				cfg.Token = token
+			if err := takeToken(&cfg.Token); err != nil {
+				return err
 			}
 			if err := cfg.Validate(); err != nil {
 				return &usageError{err}
@@ -58,31 +54,46 @@ The exit code is 1 if anything was not true. docs/RUSH.md says what each figure 
 			return adviseRush(err, &cfg)
 		},
 	}
-	f := cmd.Flags()
+	groupFlags(cmd, rushFlags(&cfg)...)
+	return cmd
+}
+
+func rushFlags(cfg *rush.Config) []flagGroup {
+	crowd, faults := newGroup("The crowd"), newGroup("What goes wrong meanwhile")
+	f := crowd.flags
+	f.BoolVar(&cfg.WS, "ws", false, "every student on a WebSocket of their own: lobby, opening, pushes")
 	f.IntVar(&cfg.Students, "students", cfg.Students, "students of act 2; a quarter of them press in act 1")
 	f.IntVar(&cfg.Pools, "pools", cfg.Pools, "courses of act 2")
 	f.IntVar(&cfg.Seats, "seats", cfg.Seats, "seats of each course")
 	f.IntVar(&cfg.Choices, "choices", cfg.Choices, "wishes of each student, 1 to 32")
+	f.Float64Var(&cfg.Skew, "skew", cfg.Skew, "popularity: the course of rank k is wanted in proportion to 1/k^skew")
 	f.Float64Var(&cfg.Refresh, "refresh", cfg.Refresh, "share of the students who press again")
 	f.Float64Var(&cfg.Leave, "leave", cfg.Leave, "share of the seats that are given back at the end")
-	f.Float64Var(&cfg.Skew, "skew", cfg.Skew, "popularity: the course of rank k is wanted in proportion to 1/k^skew")
-	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "who wants what; equal seeds give equal crowds")
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections that the students take turns on")
-	f.StringVar(&cfg.Courses, "courses", "", "`FILE` of a real catalogue: CSV with course, capacity; replaces act 2")
-	f.StringVar(&cfg.Wishes, "wishes", "", "`FILE` of real wishes: CSV with student, course, rank")
+	f.Uint64Var(&cfg.Seed, "seed", cfg.Seed, "who wants what; equal seeds give equal crowds")
+
+	f = faults.flags
+	f.IntVar(&cfg.Kill, "kill", 0, "kill -9 the child this often in the middle of act 2")
+	f.IntVar(&cfg.Restart, "restart", 0, "stop the child in good order and start it again this often in the middle of act 2")
+	f.BoolVar(&cfg.Storm, "storm", false, "with --ws: cut all connections at once, and let everybody come back")
+
+	real, server, told := newGroup("A real catalogue in place of act 2"), newGroup("The server"), newGroup("What is kept and told")
+	f = real.flags
+	f.StringVar(&cfg.Courses, "courses", "", "`FILE` of the courses: CSV with course, capacity")
+	f.StringVar(&cfg.Wishes, "wishes", "", "`FILE` of the wishes: CSV with student, course, rank")
 	f.Float64Var(&cfg.Squeeze, "squeeze", cfg.Squeeze, "the catalogue's capacities are multiplied by it")
+
+	f = server.flags
 	f.StringVar(&cfg.Target, "target", "", "`URL` of a running server, instead of a child")
 	tokenFlag(f, &cfg.Token)
-	f.IntVar(&cfg.Kill, "kill", 0, "kill -9 the child this often in the middle of act 2")
-	f.BoolVar(&cfg.WS, "ws", false, "every student on a WebSocket of their own: lobby, opening, pushes")
-	f.BoolVar(&cfg.Storm, "storm", false, "with --ws: cut all connections at once, and let everybody come back")
-	f.IntVar(&cfg.Restart, "restart", 0, "stop the child in good order and start it again this often in the middle of act 2")
 	f.StringVar(&cfg.Data, "data", "", "`DIR` of the child's data, kept; the SQLite file in it is holdfast.db")
 	f.StringVar(&cfg.Database, "database", "", "`URL` of the child's database (postgres://…)")
+
+	f = told.flags
+	f.BoolVar(&cfg.JSON, "json", false, "the table as one JSON object")
 	f.StringVar(&cfg.Answers, "answers", "", "`FILE` for every answer that a student saw, one JSON object a line")
 	f.StringVar(&cfg.Report, "report", "", "`FILE.html` for one self-contained page with curves")
-	f.BoolVar(&cfg.JSON, "json", false, "the table as one JSON object")
-	return cmd
+	return []flagGroup{crowd, faults, real, server, told}
 }
 
 func adviseRush(err error, cfg *rush.Config) error {

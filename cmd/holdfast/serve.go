@@ -33,38 +33,45 @@ type serveConfig struct {
 
 func newServe() *cobra.Command {
 	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second}
-	format := "text"
+	format, level := "text", slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server; makes what is missing",
 		Long: `Runs the server until SIGTERM or Ctrl-C, and then stops in good order; a second signal ends it at once.
 
 The data directory holds the log, which is the truth, and the database, unless --database names another.
-The database is a copy for you to read and join; it may be down while the server runs.`,
+The database is a copy for you to read and join; it may be down while the server runs.
+
+Without API keys (holdfast key create) and without --jwt-… nobody is asked who they are: then it listens on loopback only, and
+whoever reaches the port may do everything. docs/AUTH.md tells the rest.`,
 		Example: `  holdfast serve
   holdfast serve --data /var/lib/holdfast --database postgres://holdfast@db.internal/enrolment
-  holdfast serve --listen 127.0.0.1:0 --database none`,
+  holdfast serve --listen 127.0.0.1:0 --database none
+  holdfast serve --listen :443 --tls-cert cert.pem --tls-key key.pem --origin https://portal.example.edu`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Stdout = cmd.OutOrStdout()
+			from := &slog.HandlerOptions{Level: level}
 			switch format {
 			case "text":
-				cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+				cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), from))
 			case "json":
-				cfg.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+				cfg.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), from))
 			default:
 				return &usageError{fmt.Errorf("--log-format %q: it is text or json", format)}
 			}
 			return serve(cmd.Context(), cfg)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&cfg.Data, "data", cfg.Data, "data `DIR`")
+	run := newGroup("What it runs with")
+	f := run.flags
 	f.StringVar(&cfg.Listen, "listen", cfg.Listen, "`HOST:PORT`; port 0 takes a free one and prints it. Beyond loopback only with authentication and TLS")
-	cfg.Entrance.flags(f)
+	f.StringVar(&cfg.Data, "data", cfg.Data, "data `DIR`")
 	f.StringVar(&cfg.Database, "database", "", "`URL`: sqlite:FILE, postgres://…, or none (default holdfast.db in the data directory)")
 	f.DurationVar(&cfg.Drain, "drain", cfg.Drain, "how long a stop takes at most: requests at work, then connections, then the database")
 	f.StringVar(&format, "log-format", format, "of stderr: text or json")
+	f.TextVar(&level, "log-level", level, "`LEVEL` from which on stderr is told: debug (also why tokens are refused), info, warn or error")
+	groupFlags(cmd, append([]flagGroup{run}, cfg.Entrance.flags()...)...)
 	return cmd
 }
 

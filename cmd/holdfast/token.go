@@ -17,16 +17,17 @@ func tokenFlag(f *pflag.FlagSet, token *string) {
 	f.StringVar(token, "token", "", "API key or `TOKEN` of role admin (default "+tokenVariable+" of the environment)")
 }
 
-// tokenOf is the token to send; empty = none. No error repeats it.
-func tokenOf(flag string) (string, error) {
-	token, from := strings.TrimSpace(flag), "--token"
-	if token == "" {
-		token, from = strings.TrimSpace(os.Getenv(tokenVariable)), tokenVariable
+// takeToken completes what the flag said: empty = none is sent. No error repeats it.
+func takeToken(token *string) error {
+	from := "--token"
+	if *token == "" {
+		*token, from = os.Getenv(tokenVariable), tokenVariable
 	}
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", &usageError{errors.New(from + " is no token: it has spaces or characters that no token has")}
+	*token = strings.TrimSpace(*token)
+	if strings.ContainsFunc(*token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return &usageError{errors.New(from + " is no token: it has spaces or characters that no token has")}
 	}
-	return token, nil
+	return nil
 }
 
 // adviseKey says how to come with a key that may; scope narrows it, such as " --realm spring".

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 // TestCommandsSendAToken: who asks a server with authentication says who comes, by flag or environment; and no token is repeated.
@@ -66,4 +68,22 @@ func TestCommandsSendAToken(t *testing.T) {
 		check("environment", cmd.ProcessState.ExitCode(), string(said))
 		expect(t, row.command+", "+row.name, string(said), row.want)
 	}
+}
+
+// TestHelpShowsEveryFlag: where flags stand in groups, none may be forgotten.
+func TestHelpShowsEveryFlag(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range newRoot().Commands() {
+		shown := cmd.UsageString()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && !strings.Contains(shown, "  --"+f.Name+" ") {
+				t.Errorf("holdfast %s --help does not show --%s", cmd.Name(), f.Name)
+			}
+		})
+	}
+	out, _, code := cli(t, "serve", "--help")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	expect(t, "serve --help", out, "Examples:", "Who may ask:", "From where:")
 }
