@@ -198,6 +198,9 @@ func (f KeyFile) lock() (unlock func() error, err error) {
 	}
 }
 
+// groupRead is the one permission of others that a file of keys may keep.
+const groupRead fs.FileMode = 0o040
+
 func (f KeyFile) replace(b []byte) error {
 	if at, err := filepath.EvalSymlinks(f.Path); err == nil {
 		f.Path = at // the file changes, not the link to it
@@ -210,6 +213,9 @@ func (f KeyFile) replace(b []byte) error {
 	_, err = temp.Write(b)
 	if err == nil {
 		err = f.own(temp)
+	}
+	if st, e := os.Stat(f.Path); err == nil && e == nil && st.Mode()&groupRead != 0 {
+		err = temp.Chmod(0o600 | groupRead) // a server that reads it by its group must see who is revoked
 	}
 	if err == nil {
 		err = temp.Sync()

@@ -49,6 +49,9 @@ type Config struct {
 	// said who they are yet. At least 1 each.
 	MaxSockets   int
 	MaxStrangers int
+	// MaxSocketsEach is the most of them that one person's tokens may have open. At least 1. Programs, staff and servers without
+	// authentication have no such limit.
+	MaxSocketsEach int
 	// PersonRate is how many requests or commands a second a person's token may make, after PersonBurst at once.
 	// Programs, staff and servers without authentication have no such limit.
 	PersonRate  float64
@@ -94,6 +97,7 @@ func DefaultConfig() Config {
 		MaxConnections: 100_000,
 		MaxSockets:     100_000,
 		MaxStrangers:   4_096,
+		MaxSocketsEach: 64,
 		PersonRate:     5,
 		PersonBurst:    20,
 		SocketQueue:    64 << 10,
@@ -119,8 +123,8 @@ func (c *Config) validate() error {
 		return errors.New("server: MaxFeeds must be at least 1")
 	case c.ConfirmWait <= 0 || c.RecordWait <= 0 || c.MaxWait < c.ConfirmWait || c.MaxWait < c.RecordWait:
 		return errors.New("server: ConfirmWait and RecordWait must be above 0 and at most MaxWait")
-	case c.MaxConnections < 1 || c.MaxSockets < 1 || c.MaxStrangers < 1:
-		return errors.New("server: MaxConnections, MaxSockets and MaxStrangers must be at least 1")
+	case c.MaxConnections < 1 || c.MaxSockets < 1 || c.MaxStrangers < 1 || c.MaxSocketsEach < 1:
+		return errors.New("server: MaxConnections, MaxSockets, MaxStrangers and MaxSocketsEach must be at least 1")
 	case c.MaxDelay <= 0 || c.MaxStreams < 1:
 		return errors.New("server: MaxDelay must be above 0, MaxStreams at least 1")
 	case c.PlainHTTPBehindAProxy && (c.Auth == nil || c.TLS != nil):

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -65,6 +66,14 @@ func (c *openConn) Close() error {
 		c.of.open.Add(-1)
 	}
 	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http and the WebSocket end their half first, so that the last answer arrives although bytes were left unread.
+func (c *openConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // part says goodbye to a connection that is too many.

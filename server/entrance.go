@@ -12,6 +12,7 @@ import (
 // All of it is safe for concurrent use.
 type entrance struct {
 	auth    *auth.Authority // nil: everybody may do everything
+	refused *refusals
 	origins *origins
 
 	calls *gate // requests that may be turned away: newcomers and onlookers
@@ -21,6 +22,7 @@ type entrance struct {
 	load    *door.Load
 	buckets *door.Buckets
 	conns   *connections
+	heads   *heads
 
 	stopping context.Context // ended by stop: nobody waits any longer than for the confirmation
 	stop     context.CancelFunc
@@ -34,7 +36,7 @@ func newEntrance(cfg *Config) (*entrance, error) {
 	load := door.DefaultLoadConfig()
 	load.Limit = cfg.MaxDelay
 	e := &entrance{
-		auth: cfg.Auth, origins: origins,
+		auth: cfg.Auth, refused: &refusals{logger: cfg.Logger}, origins: origins, heads: &heads{most: cfg.MaxSocketsEach, open: map[string]int{}},
 		calls: newGate(cfg.MaxInFlight), sure: newGate(cfg.MaxConnections), feeds: newGate(cfg.MaxFeeds),
 		load: door.NewLoad(load), buckets: door.NewBuckets(cfg.PersonRate, cfg.PersonBurst, maxBuckets),
 	}
@@ -57,7 +59,11 @@ func (e *entrance) check(token string) (auth.Identity, error) {
 	if e.auth == nil {
 		return everybody, nil
 	}
-	return e.auth.Check(token)
+	id, err := e.auth.Check(token)
+	if err != nil {
+		e.refused.tell(err)
+	}
+	return id, err
 }
 
 // verdict says what somebody may.

@@ -10,13 +10,20 @@ import (
 	"holdfast/internal/wire"
 )
 
+// trusted says whether errors may be told as they are: they name files, hosts and users. Where tokens are asked for, what is public tells
+// strangers only that something failed; the server's log says what, and /v1/log what keeps the mirror.
+func (c *call) trusted() bool { return c.auth == nil || c.route.role != Public }
+
 func getHealth(c *call) int {
 	select {
 	case <-c.engine.Done():
 		if err := c.engine.Err(); err != nil {
 			return c.write(http.StatusServiceUnavailable, jsonType, func(b []byte) []byte {
-				b = append(b, `{"status":"failed","detail":`...)
-				return append(wire.AppendString(b, err.Error()), '}')
+				b = append(b, `{"status":"failed"`...)
+				if c.trusted() {
+					b = wire.AppendString(append(b, `,"detail":`...), err.Error())
+				}
+				return append(b, '}')
 			})
 		}
 	default:
@@ -55,7 +62,7 @@ func getReady(c *call) int {
 	}
 	return c.write(status, jsonType, func(b []byte) []byte {
 		b = append(b, `{"status":"`+word+`"`...)
-		if detail != "" {
+		if detail != "" && c.trusted() {
 			b = wire.AppendString(append(b, `,"detail":`...), detail)
 		}
 		return append(c.appendMirror(b), '}')
@@ -77,7 +84,7 @@ func (c *call) appendMirror(b []byte) []byte {
 	b = strconv.AppendUint(b, behind(c.engine.Durable().Seq, recorded), 10)
 	b = append(b, `,"lag_seconds":`...)
 	b = strconv.AppendFloat(b, lag.Seconds(), 'f', 3, 64)
-	if err != nil {
+	if err != nil && c.trusted() {
 		b = wire.AppendString(append(b, `,"error":`...), err.Error())
 	}
 	return append(b, '}')

@@ -24,7 +24,7 @@ func (c *call) identify() *wire.Problem {
 		return nil
 	}
 	if token, ok := bearer(c.r.Header["Authorization"]); ok {
-		id, err := c.auth.Check(token)
+		id, err := c.check(token)
 		if err == nil {
 			c.id = id
 			return nil

@@ -71,9 +71,9 @@ func newMetrics(s *Server) (*metrics, error) {
 // turnedAway makes the counters of who is turned away.
 func (m *metrics) turnedAway() prometheus.Collector {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_turned_away_total",
-		Help: "Requests turned away before a place in line was given, by why: too many in_flight (placed: of those who must be answered), feeds, connections or sockets, too much load, one person's rate."}, []string{"why"})
+		Help: "Requests turned away before a place in line was given, by why: too many in_flight (placed: of those who must be answered), feeds, connections, sockets or sockets of one person (person_sockets), too much load, one person's rate."}, []string{"why"})
 	m.turned = map[string]prometheus.Counter{}
-	for _, why := range []string{newcomer.full(), placed.full(), feeding.full(), byLoad, byRate, byConnections, bySockets} {
+	for _, why := range []string{newcomer.full(), placed.full(), feeding.full(), byLoad, byRate, byConnections, bySockets, byPerson} {
 		m.turned[why] = vec.WithLabelValues(why)
 	}
 	return vec

@@ -43,13 +43,10 @@ func validOrigin(origin string) error {
 	return nil
 }
 
-// allows says whether a page of this origin, as the header Origin has it, may ask the server under host. No origin: no page asks.
-func (o *origins) allows(origin, host string) bool {
-	if origin == "" || o.list[origin] {
-		return true
-	}
-	_, own, found := strings.Cut(origin, "://")
-	return found && own == host
+// allows says whether a page of this origin, as the header Origin has it, may make this request. No origin: no page asks. The server's own is one
+// under the same host; over TLS only with https, for a page without it may be anybody's who sits on the line.
+func (o *origins) allows(origin string, r *http.Request) bool {
+	return origin == "" || o.list[origin] || origin == "https://"+r.Host || (r.TLS == nil && origin == "http://"+r.Host)
 }
 
 // sameOrigin: the browser itself says that the page is the server's own, whatever Host a proxy in between has put.
@@ -77,7 +74,7 @@ func (o *origins) admit(w http.ResponseWriter, r *http.Request) bool {
 	if len(values) == 1 {
 		origin = values[0]
 	}
-	if (!o.allows(origin, r.Host) && !sameOrigin(r)) || o.cross.Check(r) != nil {
+	if (!o.allows(origin, r) && !sameOrigin(r)) || o.cross.Check(r) != nil {
 		return false
 	}
 	if o.list[origin] {

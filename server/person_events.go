@@ -50,6 +50,13 @@ func getPersonEvents(c *call) int {
 		return c.turnAway(bySockets, crowded)
 	}
 	defer c.sockets.inside.leave()
+	if !c.heads.enter(&c.id) {
+		c.metrics.turned[byPerson].Inc()
+		p := tooMany
+		c.retry(&p, time.Minute)
+		return c.problem(p)
+	}
+	defer c.heads.leave(&c.id)
 	at := c.engine.Durable()
 	f := &stream{call: c, log: hex.EncodeToString(at.LogID[:]), ready: make(chan struct{}, 1)}
 	watch := hub.Watch(c.realm, c.person, since, f)

@@ -152,7 +152,7 @@ func socketRoutes() []route {
 				{http.StatusUpgradeRequired, wire.ProblemJSON, "Problem"}, {http.StatusServiceUnavailable, wire.ProblemJSON, "Problem"}}}},
 		{method: "GET", path: peoplePath + "/events", role: auth.Person, class: open, handle: getPersonEvents,
 			op: operation{"personEvents", "What changes of a person's claims, as server-sent events", []string{"since"}, []string{"Last-Cursor"}, "", []answer{
-				{http.StatusOK, wire.EventStream, ""}, {http.StatusNotFound, wire.ProblemJSON, "Problem"}, {http.StatusServiceUnavailable, wire.ProblemJSON, "Problem"}}}},
+				{http.StatusOK, wire.EventStream, ""}, {http.StatusNotFound, wire.ProblemJSON, "Problem"}, {http.StatusTooManyRequests, wire.ProblemJSON, "Problem"}, {http.StatusServiceUnavailable, wire.ProblemJSON, "Problem"}}}},
 		{method: "POST", path: realmPath + "/tickets", role: auth.Person, class: placed, handle: postTicket,
 			op: operation{"ticket", "A one-use ticket of 30 s, with which a WebSocket says who comes", nil, nil, "TicketRequest", []answer{
 				{http.StatusOK, wire.JSON, "Ticket"}, {http.StatusNotFound, wire.ProblemJSON, "Problem"},

@@ -11,6 +11,7 @@ import (
 var (
 	crowded    = wire.New(wire.Busy, "More requests are at work than the server takes at once, or it is stopping. Nothing was recorded: ask again.")
 	overloaded = wire.New(wire.Busy, "More is asked than the server can do at once. Nothing was recorded: ask again.")
+	tooMany    = wire.New(wire.Limited, "You have more connections open than one person may. Close some.")
 	tooOften   = wire.New(wire.Limited, "You ask too often. Nothing was recorded: ask again.")
 )
 
@@ -20,6 +21,7 @@ const (
 	byRate        = "rate"
 	byConnections = "connections"
 	bySockets     = "sockets"
+	byPerson      = "person_sockets"
 )
 
 // full is the reason of a gate that is full.

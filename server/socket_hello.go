@@ -26,14 +26,12 @@ func (s *socket) hello(m *wire.Message) {
 	}
 	id, ok := s.prove(m)
 	if !ok {
-		s.problem(m.ID, &notKnown, "", "")
-		s.end(wire.CloseUnauthorized, "no valid token")
+		s.deny(m, &notKnown, wire.CloseUnauthorized, "no valid token")
 		return
 	}
 	switch permit(&id, auth.Person, s.realm, m.Person) {
 	case forbidden:
-		s.problem(m.ID, &notForYou, "", "")
-		s.end(wire.CloseForbidden, "the token is not for this")
+		s.deny(m, &notForYou, wire.CloseForbidden, "the token is not for this")
 		return
 	case elsewhere:
 		s.nowhere(m)
@@ -57,7 +55,22 @@ func (s *socket) hello(m *wire.Message) {
 		s.nowhere(m)
 		return
 	}
+	if !s.house.heads.enter(&id) {
+		s.house.metrics.turned[byPerson].Inc()
+		p := tooMany
+		p.RetryAfterMS = time.Minute.Milliseconds()
+		s.problem(m.ID, &p, "", "")
+		s.end(wire.CloseFlood, "more connections than a person has")
+		return
+	}
 	s.welcome(m, id, person)
+}
+
+// deny closes the connection of who may not, and counts them.
+func (s *socket) deny(m *wire.Message, p *wire.Problem, code int, reason string) {
+	s.house.metrics.denied[p.Code].Inc()
+	s.problem(m.ID, p, "", "")
+	s.end(code, reason)
 }
 
 // nowhere: there is no such realm, or not for them.
@@ -76,7 +89,7 @@ func (s *socket) prove(m *wire.Message) (id auth.Identity, ok bool) {
 	case m.Token != "":
 		id, err = s.house.check(m.Token)
 	case m.Ticket != "":
-		id, err = s.house.auth.Redeem(m.Ticket, s.realm, s.origin)
+		id, err = s.house.redeem(m.Ticket, s.realm, s.origin)
 	case s.header != nil && !s.known.Load():
 		return *s.header, s.house.auth.Holds(*s.header)
 	default:
@@ -130,8 +143,7 @@ func (s *socket) greet(m *wire.Message) {
 // prolong takes a fresh token of the same somebody.
 func (s *socket) prolong(m *wire.Message, id auth.Identity, person string) {
 	if id.Role != s.id.Role || id.Realm != s.id.Realm || id.Person != s.id.Person || m.Person != "" && person != s.person {
-		s.problem(m.ID, &notForYou, "", "")
-		s.end(wire.CloseForbidden, "another than before")
+		s.deny(m, &notForYou, wire.CloseForbidden, "another than before")
 		return
 	}
 	s.id = id

@@ -107,7 +107,6 @@ func (s *socket) tell(p *pushes) {
 	}
 	from := 0
 	for _, m := range append(p.marks, mark{len(*p.buf), 0}) {
-		s.settle(m.asOf)
 		if m.end > from {
 			piece := (*p.buf)[from : m.end-1]
 			s.message(func(b []byte) []byte { return append(b, piece...) })
@@ -201,7 +200,9 @@ func (s *socket) leave() {
 	s.unwatch()
 	s.house.recordings.forget(s)
 	s.house.sweeper.remove(s)
-	if !s.known.Load() {
+	if s.known.Load() {
+		s.house.heads.leave(&s.id)
+	} else {
 		s.house.strangers.leave()
 	}
 	if s.inside {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/heap"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ type sweeper struct {
 	mu      sync.Mutex // guards what follows
 	ring    [slots]map[*socket]*visits
 	arrived map[*socket]time.Time // those who have not said who they are
+	ends    ends                  // those whose tokens end
 	changed <-chan struct{}       // closed when somebody may be nobody any more; taken before anybody here is asked who they are
 	next    int                   // the slot for the next newcomer
 	count   int
@@ -21,8 +23,43 @@ type sweeper struct {
 
 // visits is what the sweeper knows of a connection.
 type visits struct {
+	socket    *socket
 	sincePing int
 	expires   time.Time // zero: never
+	at        int       // its place in ends; -1: it has none
+}
+
+// ends is a heap of those whose tokens end, the next to end first: so each end is seen at once, and costs nothing until then.
+type ends []*visits
+
+func (e ends) Len() int           { return len(e) }
+func (e ends) Less(i, j int) bool { return e[i].expires.Before(e[j].expires) }
+func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i]; e[i].at, e[j].at = i, j }
+
+// Push implements heap.Interface.
+func (e *ends) Push(x any) {
+	v := x.(*visits)
+	v.at = len(*e)
+	*e = append(*e, v)
+}
+
+// Pop implements heap.Interface.
+func (e *ends) Pop() any {
+	last := len(*e) - 1
+	v := (*e)[last]
+	(*e)[last], v.at = nil, -1
+	*e = (*e)[:last]
+	return v
+}
+
+// until moves v to where it belongs now that it ends at expires.
+func (e *ends) until(v *visits, expires time.Time) {
+	if v.at >= 0 {
+		heap.Remove(e, v.at)
+	}
+	if v.expires = expires; !expires.IsZero() {
+		heap.Push(e, v)
+	}
 }
 
 // The ring is gone round once in a tenth of SocketDead; a connection that was silent for nine visits is dead.
@@ -43,7 +80,7 @@ func (w *sweeper) add(s *socket) {
 	if w.ring[s.slot] == nil {
 		w.ring[s.slot] = map[*socket]*visits{}
 	}
-	w.ring[s.slot][s] = &visits{}
+	w.ring[s.slot][s] = &visits{socket: s, at: -1}
 	w.count++
 	if !w.running {
 		w.running = true
@@ -57,9 +94,11 @@ func (w *sweeper) add(s *socket) {
 func (w *sweeper) remove(s *socket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ring[s.slot][s] == nil {
+	v := w.ring[s.slot][s]
+	if v == nil {
 		return
 	}
+	w.ends.until(v, time.Time{})
 	delete(w.ring[s.slot], s)
 	delete(w.arrived, s)
 	w.count--
@@ -71,7 +110,7 @@ func (w *sweeper) known(s *socket, expires time.Time) {
 	defer w.mu.Unlock()
 	delete(w.arrived, s)
 	if v := w.ring[s.slot][s]; v != nil {
-		v.expires = expires
+		w.ends.until(v, expires)
 	}
 }
 
@@ -133,6 +172,9 @@ func (w *sweeper) sweep(h *sockets, at int, visit time.Duration) bool {
 			delete(w.arrived, s)
 		}
 	}
+	for len(w.ends) > 0 && !now.Before(w.ends[0].expires) {
+		heap.Pop(&w.ends).(*visits).socket.nudge(func(n *nudges) { n.recheck = true })
+	}
 	for s, v := range w.ring[at] {
 		if s.line.silent.Add(1) > deadVisits {
 			s.line.cut()
@@ -144,12 +186,9 @@ func (w *sweeper) sweep(h *sockets, at int, visit time.Duration) bool {
 		}
 		v.sincePing++
 		ping := time.Duration(v.sincePing)*visit >= h.cfg.Ping
-		recheck := !v.expires.IsZero() && !now.Before(v.expires)
 		if ping {
 			v.sincePing = 0
-		}
-		if ping || recheck {
-			s.nudge(func(n *nudges) { n.ping, n.recheck = n.ping || ping, n.recheck || recheck })
+			s.nudge(func(n *nudges) { n.ping = true })
 		}
 	}
 	return true

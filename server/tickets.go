@@ -41,6 +41,9 @@ func postTicket(c *call) int {
 	if origin == "" {
 		origin = ask.Origin
 	}
+	if len(origin) > wire.MaxOrigin { // it is kept as long as the ticket
+		return c.fail(invalid("Origin", "is too long"))
+	}
 	ticket, expires, err := c.auth.Ticket(inPerson(c.id, ask.Person), c.realm, origin)
 	switch {
 	case errors.Is(err, auth.ErrCrowded):

@@ -217,14 +217,14 @@ func ParseTicket(body []byte) (t Ticket, err error) {
 	if err = f.end(); err == nil && t.Person != "" {
 		err = seat.ValidID("person", t.Person)
 	}
-	if err == nil && len(t.Origin) > maxOrigin {
+	if err == nil && len(t.Origin) > MaxOrigin {
 		err = &seat.Invalid{Field: "origin", Problem: "is too long"}
 	}
 	return t, err
 }
 
-// maxOrigin bounds an origin: a scheme, a host name and a port.
-const maxOrigin = 300
+// MaxOrigin bounds an origin: a scheme, a host name and a port.
+const MaxOrigin = 300
 
 // items reads the items of a basket.
 func (f *fields) items() (items []seat.Item) {
