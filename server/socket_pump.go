@@ -107,6 +107,7 @@ func (s *socket) tell(p *pushes) {
 	}
 	from := 0
 	for _, m := range append(p.marks, mark{len(*p.buf), 0}) {
+		s.settle(m.asOf)
 		if m.end > from {
 			piece := (*p.buf)[from : m.end-1]
 			s.message(func(b []byte) []byte { return append(b, piece...) })

@@ -40,6 +40,14 @@ func (h *held) close() {
 	h.shut = make(chan struct{})
 }
 
+// step lets what waits pass, and holds back what comes next.
+func (h *held) step() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.shut)
+	h.shut = make(chan struct{})
+}
+
 func (h *held) open(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
