@@ -179,7 +179,7 @@ func (m *memory) listen(s *served, left, wrote *int) *websocket.Conn {
 // cutStory is what happens: a line is a frame of Ann's, or a request over HTTP ("PUT POOL PERSON"), or one of wait, second, hold, go.
 const cutStory = `
 {"id":2,"do":"subscribe","pools":["a","c"]}
-{"id":2,"do":"claim","pool":"h"}
+{"id":2,"do":"claim","pool":"h"}{"id":2,"do":"claim","pool":"i"}
 {"id":2,"do":"claim","pool":"a"}{"id":3,"do":"claim","pool":"d"}{"id":4,"do":"standing","pool":"d"}
 DELETE a zoe
 {"id":5,"do":"basket","mode":"each_or_wait","items":[{"pool":"b"},{"pool":"c"}],"quiet":true}
@@ -221,15 +221,16 @@ DELETE a xia
 wait
 hold
 DELETE h zoe
+DELETE i zoe
 PUT x p1
 step
+wait
 PUT x p2
 {"id":25,"do":"standing","pool":"h"}
 step
 wait
 {"id":26,"do":"claim","pool":"x"}
 step
-DELETE h ann
 go
 `
 
@@ -239,7 +240,7 @@ func cutAfter(t *testing.T, bytes int, soon bool) (wrote int) {
 	h := &held{}
 	s := serve(t, nil, hold(h), func(_ *memlog.Log, c *server.Config) { c.SocketPending = 5 })
 	s.must(200, "PUT", "/v1/realms/spring", "")
-	for _, pool := range []string{"a", "b", "e", "g1", "g2", "line", "d", "c", "f", "full", "h", "x"} {
+	for _, pool := range []string{"a", "b", "e", "g1", "g2", "line", "d", "c", "f", "full", "h", "i", "x"} {
 		body := map[string]string{"c": `{"capacity":1,"promotion":"offer","answer_seconds":600}`, "d": `{"capacity":2}`, "f": `{"capacity":2}`,
 			"g1": `{"capacity":1,"group":"g"}`, "g2": `{"capacity":1,"group":"g"}`, "full": `{"capacity":0,"waitlist":0}`}[pool]
 		if body == "" {
