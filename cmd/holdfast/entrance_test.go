@@ -57,7 +57,7 @@ func TestServeWithKeysAndTLS(t *testing.T) {
 	}
 	token := strings.TrimSpace(out)
 	cert, key := forge(t, t.TempDir(), 1)
-	c := startServer(t, dir, "--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key, "--origin", "https://portal.example.edu")
+	c := startServer(t, dir, "--listen", "0.0.0.0:0", "--tls-cert", cert, "--tls-key", key, "--origin", "https://portal.example.edu", "--log-level", "debug")
 	expect(t, "the greeting", c.url, "https://")
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(c.url, "https://"))
 	if err != nil {
@@ -92,7 +92,10 @@ func TestServeWithKeysAndTLS(t *testing.T) {
 	if code := c.end(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d: %s", code, c.stderr)
 	}
-	expect(t, "the greeting", c.stdout.String(), "who asks", "API keys ("+filepath.Join(dir, "keys.json")+")")
+	expect(t, "the greeting", c.stdout.String(), "who asks", "API keys ("+filepath.Join(dir, "keys.json")+")", "https://localhost:"+port+"/v1/realms\n")
+	if !strings.Contains(c.stderr.String(), "a token was refused") || strings.Contains(c.stderr.String(), token) {
+		t.Errorf("the log at debug level: %s", c.stderr)
+	}
 }
 
 // TestServeRefuses: what would leave the door open, or was not thought to the end, does not start, and says why.
@@ -119,6 +122,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--data", keyed, "--origin", "*"}, "origin"},
 		{[]string{"--data", keyed, "--jwt-secret", secret}, "Issuer"},
 		{[]string{"--data", keyed, "--jwt-issuer", "x"}, "JWKS"},
+		{[]string{"--data", keyed, "--log-level", "loud"}, "--log-level"},
+		{[]string{"--data", keyed, "--log-format", "loud"}, "--log-format"},
 	} {
 		_, stderr, code := cli(t, append([]string{"serve", "--database", "none"}, c.args...)...)
 		if code == 0 || !strings.Contains(stderr, c.says) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -199,7 +200,8 @@ func (s *service) greet() {
 	fmt.Fprintf(out, "  who asks  %s\n", s.cfg.Entrance.tells(s.cfg.Data))
 	fmt.Fprintf(out, "  stop      Ctrl-C\n\n")
 	if s.entrance.Auth != nil {
-		fmt.Fprintf(out, "Every request but health needs a token: curl -H 'Authorization: Bearer …' %s/v1/realms\n\n", url)
+		fmt.Fprintf(out, "Who asks needs a token; with an API key in KEY (holdfast key create):\n\n")
+		fmt.Fprintf(out, "  curl -H \"Authorization: Bearer $KEY\" %s/v1/realms\n\n", reachable(url, s.listener.Addr()))
 		return
 	}
 	if s.engine.Stats().Realms > 0 {
@@ -210,6 +212,14 @@ func (s *service) greet() {
 	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo\n", url)
 	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo/pools/tango -H 'Content-Type: application/json' -d '{\"capacity\":2}'\n", url)
 	fmt.Fprintf(out, "  curl -X PUT %s/v1/realms/demo/pools/tango/claims/ada\n\n", url)
+}
+
+// reachable is url under a name that can be asked: nobody can ask "all addresses".
+func reachable(url string, addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return strings.Replace(url, addr.String(), fmt.Sprintf("localhost:%d", tcp.Port), 1)
+	}
+	return url
 }
 
 // wait returns nil when ctx ends, or says what failed before.
