@@ -252,7 +252,8 @@ func (t *teller) tellTopic(topic *topic, v *seat.PoolView, asOf uint64, now seat
 	said := &topic.said
 	opens, closes := v.Config.OpensAt, v.Config.ClosesAt
 	due := never
-	is := counts{v.Config.Capacity, v.Seated, v.Offered, v.Waiting, v.Entered, now >= opens && (closes == 0 || now < closes)}
+	opened := opened(v, now)
+	is := counts{v.Config.Capacity, v.Seated, v.Offered, v.Waiting, v.Entered, opened && (closes == 0 || now < closes)}
 	if is.open && closes != 0 {
 		due = closes
 	}
@@ -278,15 +279,22 @@ func (t *teller) tellTopic(topic *topic, v *seat.PoolView, asOf uint64, now seat
 			to = q.listing
 		}
 		due = min(due, opens, said.remind)
+	case !opened: // its draw is an event, which is told
+		said.opens = opens
 	case said.opens != 0: // it was told to open later
 		said.opens = 0
 		to = q.listing
 	default:
 		to = nil
 	}
-	t.buf = wire.AppendOpening(t.buf[:0], v.Name, opens, now)
+	t.buf = wire.AppendOpening(t.buf[:0], v.Name, opened, opens, now)
 	h.openings.Add(push(to, Opening, asOf, t.buf))
 	q.timed.set(topic, due)
+}
+
+// opened: claims would be taken, closing apart. A lottery is shut until it is drawn, which is never where its seed was lost.
+func opened(v *seat.PoolView, now seat.Time) bool {
+	return now >= v.Config.OpensAt && (v.Config.Order != seat.Lottery || v.Drawn)
 }
 
 // push gives one message to many, and says to how many.

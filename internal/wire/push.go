@@ -40,10 +40,10 @@ func AppendCounts(b []byte, v *seat.PoolView, open bool, asOf uint64) []byte {
 	return append(b, '}')
 }
 
-// AppendOpening appends the push of when a pool opens; in_ms is 0 once it is open, and at least 1 before.
-func AppendOpening(b []byte, pool string, opens, now seat.Time) []byte {
+// AppendOpening appends the push of when a pool opens; in_ms is 0 once it is time, and at least 1 before.
+func AppendOpening(b []byte, pool string, open bool, opens, now seat.Time) []byte {
 	b = appendPlain(b, `{"push":"opening","pool":"`, pool)
-	b = strconv.AppendBool(append(b, `,"open":`...), now >= opens)
+	b = strconv.AppendBool(append(b, `,"open":`...), open)
 	if opens != 0 {
 		b = AppendTime(b, `,"opens_at":"`, opens)
 	}

@@ -21,9 +21,9 @@ func TestPushes(t *testing.T) {
 			`{"pool":"c2","status":"waiting","position":5,"ticket":7,"swap":"c0101","blocked":"limit","seq":3,"at":"2026-09-01T08:00:00.000000Z"}]}`: wire.AppendClaims(nil, "ann", 9, true, []seat.Standing{seated, waits}),
 		`{"push":"claims","person":"ann","as_of":9,"claims":[]}`:                                                                                   wire.AppendClaims(nil, "ann", 9, false, nil),
 		`{"push":"pool","pool":"c0101","capacity":30,"seated":31,"offered":2,"waiting":57,"entered":4,"free":5,"over":3,"open":true,"as_of":4720}`: wire.AppendCounts(nil, &view, true, 4720),
-		`{"push":"opening","pool":"c1","open":false,"opens_at":"2026-09-01T08:00:00.000000Z","time":"2026-09-01T07:59:59.999999Z","in_ms":1}`:      wire.AppendOpening(nil, "c1", at, at-1),
-		`{"push":"opening","pool":"c1","open":true,"opens_at":"2026-09-01T08:00:00.000000Z","time":"2026-09-01T08:00:00.000000Z","in_ms":0}`:       wire.AppendOpening(nil, "c1", at, at),
-		`{"push":"opening","pool":"c1","open":true,"time":"2026-09-01T08:00:00.000000Z","in_ms":0}`:                                                wire.AppendOpening(nil, "c1", 0, at),
+		`{"push":"opening","pool":"c1","open":false,"opens_at":"2026-09-01T08:00:00.000000Z","time":"2026-09-01T07:59:59.999999Z","in_ms":1}`:      wire.AppendOpening(nil, "c1", false, at, at-1),
+		`{"push":"opening","pool":"c1","open":true,"opens_at":"2026-09-01T08:00:00.000000Z","time":"2026-09-01T08:00:00.000000Z","in_ms":0}`:       wire.AppendOpening(nil, "c1", true, at, at),
+		`{"push":"opening","pool":"c1","open":true,"time":"2026-09-01T08:00:00.000000Z","in_ms":0}`:                                                wire.AppendOpening(nil, "c1", true, 0, at),
 	} {
 		if string(got) != want {
 			t.Errorf("got  %s\nwant %s", got, want)
