@@ -52,7 +52,7 @@ func (e *entrance) flags() []flagGroup {
 // open puts into cfg what the flags say. It opens cfg.Auth, if anything says who may ask: close it.
 func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (err error) {
 	cfg.Origins, cfg.PlainHTTPBehindAProxy = e.Origins, e.BehindAProxy
-	cfg.MaxConnections, cfg.ReturnWithin = e.MaxConnections, e.ReturnWithin
+	cfg.MaxConnections, cfg.ReturnWithin = connections(e.MaxConnections, openFiles(), logger), e.ReturnWithin
 	if (e.Certificate == "") != (e.Key == "") {
 		return &usageError{errors.New("--tls-cert and --tls-key go together")}
 	}
@@ -86,6 +86,21 @@ func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (e
 		return advise(err, "see who may read and write the file, and whether it is whole; a server without it would let nobody in")
 	}
 	return err
+}
+
+// ownFiles are kept for the log, the database and what else is no connection: without them the log could not go on.
+const ownFiles = 64
+
+// connections is how many connections fit under the limit of open files; 0 = it is not known. Beyond it nobody would be told to come
+// back: they would wait, unanswered.
+func connections(wanted, files int, logger *slog.Logger) int {
+	fit := max(1, files-ownFiles)
+	if files == 0 || wanted <= fit {
+		return wanted
+	}
+	logger.Warn("the limit of open files lets in fewer connections than --max-connections; raise it (systemd: LimitNOFILE, a shell: ulimit -n)",
+		"files", files, "connections", fit, "max_connections", wanted)
+	return fit
 }
 
 // asked says whether whoever asks must say who they are.

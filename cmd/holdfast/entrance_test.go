@@ -170,3 +170,21 @@ func TestCertificateIsRenewed(t *testing.T) {
 		t.Error("the certificate that was repaired is not in use")
 	}
 }
+
+// TestFilesBoundConnections: who does not fit is told so, and the log keeps the files that it needs.
+func TestFilesBoundConnections(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		wanted, files, want int
+		warned              bool
+	}{{100_000, 1024, 960, true}, {960, 1024, 960, false}, {961, 1024, 960, true}, {100_000, 0, 100_000, false}, {5, 10, 1, true}} {
+		var told strings.Builder
+		got := connections(c.wanted, c.files, slog.New(slog.NewTextHandler(&told, nil)))
+		if got != c.want || strings.Contains(told.String(), "limit of open files") != c.warned {
+			t.Errorf("%d with %d files: %d, told %q; want %d", c.wanted, c.files, got, told.String(), c.want)
+		}
+	}
+	if n := openFiles(); n < 64 {
+		t.Errorf("this process may open %d files?", n)
+	}
+}
