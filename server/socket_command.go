@@ -44,10 +44,9 @@ type pending struct {
 // frame handles what one frame has.
 func (s *socket) frame(frame []byte) {
 	err := wire.ParseMessages(frame, func(m *wire.Message, err error) {
-		if s.closed {
+		if s.closed || !s.count() {
 			return
 		}
-		s.count()
 		switch {
 		case err != nil:
 			s.fail(m.ID, err)

@@ -274,18 +274,20 @@ const (
 	floodBurst = 40
 )
 
-// count takes one frame or message from the allowance, where there is one.
-func (s *socket) count() {
+// count takes one frame or message from the allowance, where there is one; false: it is used up.
+func (s *socket) count() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.flood.watched {
-		return
+		return true
 	}
 	now := time.Now().UnixNano()
 	s.flood.full = max(s.flood.full, now) + int64(time.Second/floodRate)
 	if s.flood.full-now > floodBurst*int64(time.Second/floodRate) {
 		s.endLocked(wire.CloseFlood, "more than a person sends")
+		return false
 	}
+	return true
 }
 
 // reader is what the library tells of frames, on the reader's goroutine.

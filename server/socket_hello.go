@@ -119,6 +119,7 @@ func (s *socket) welcome(m *wire.Message, id auth.Identity, person string) {
 		s.line.budget.Store(math.MaxInt64 / 2)
 	}
 	s.known.Store(true)
+	s.house.gauges.came(id.Role, 1)
 	s.house.strangers.leave()
 	s.house.sweeper.known(s, id.Expires)
 	s.greet(m)

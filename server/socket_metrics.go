@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"holdfast/auth"
 	"holdfast/internal/live"
 	"holdfast/internal/wire"
 )
@@ -14,6 +15,7 @@ type socketMetrics struct {
 	pushes map[string]prometheus.Counter
 	ends   map[int]prometheus.Counter
 	lost   prometheus.Counter
+	roles  map[auth.Role]prometheus.Gauge
 }
 
 func (m *socketMetrics) register(h *sockets) error {
@@ -28,21 +30,60 @@ func (m *socketMetrics) register(h *sockets) error {
 	for _, c := range wire.Closings() {
 		m.ends[c.Close] = ends.WithLabelValues(strconv.Itoa(c.Close))
 	}
-	for _, c := range []prometheus.Collector{pushes, ends,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_sockets", Help: "Open connections: WebSockets, and streams of a person's events."},
-			func() float64 { return float64(h.inside.inside.Load()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_sockets_strangers", Help: "Connections that have not said who they are."},
-			func() float64 { return float64(h.strangers.inside.Load()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_watches", Help: "People whose claims connections follow, each time counted."},
-			func() float64 { return float64(h.following().Watches) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "holdfast_subscriptions", Help: "Pools that connections follow, each time counted."},
-			func() float64 { return float64(h.following().Subscriptions) }),
-	} {
+	roles := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "holdfast_sockets_known",
+		Help: "Open WebSockets that have said who they are, by role."}, []string{"role"})
+	m.roles = map[auth.Role]prometheus.Gauge{}
+	for _, role := range []auth.Role{auth.Person, auth.Staff, auth.Backend, auth.Admin} {
+		m.roles[role] = roles.WithLabelValues(string(role))
+	}
+	for _, c := range append([]prometheus.Collector{pushes, ends, roles}, h.measures()...) {
 		if err := h.cfg.Registerer.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// measures are read when somebody looks.
+func (h *sockets) measures() (list []prometheus.Collector) {
+	gauge := func(name, help string, read func() float64) {
+		list = append(list, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+	}
+	gauge("holdfast_sockets", "Open connections: WebSockets, and streams of a person's events.",
+		func() float64 { return float64(h.inside.inside.Load()) })
+	gauge("holdfast_sockets_strangers", "Connections that have not said who they are.",
+		func() float64 { return float64(h.strangers.inside.Load()) })
+	gauge("holdfast_sockets_queued_bytes", "Pushes that wait to be written to WebSockets, in bytes.",
+		func() float64 { return float64(h.queued()) })
+	gauge("holdfast_watches", "People whose claims connections follow, each time counted.",
+		func() float64 { return float64(h.following().Watches) })
+	gauge("holdfast_subscriptions", "Pools that connections follow, each time counted.",
+		func() float64 { return float64(h.following().Subscriptions) })
+	gauge("holdfast_pushes_due", "People and pools that are still to be looked at because something changed.",
+		func() float64 { return float64(h.following().Due) })
+	gauge("holdfast_pushes_behind_events", "Confirmed events that have not been noted for pushes yet.",
+		func() float64 { return float64(h.following().Lag) })
+	return list
+}
+
+// queued is how many bytes of pushes wait, of all WebSockets.
+func (h *sockets) queued() (n int) {
+	for _, s := range h.sweeper.all() {
+		s.mu.Lock()
+		n += s.pushes.unsent
+		if s.pushes.buf != nil {
+			n += len(*s.pushes.buf)
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// came counts a WebSocket that has said who it is; by is 1, or -1 when it leaves.
+func (m *socketMetrics) came(role auth.Role, by float64) {
+	if c, ok := m.roles[role]; ok {
+		c.Add(by)
+	}
 }
 
 func (m *socketMetrics) pushed(kind string) {

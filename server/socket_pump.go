@@ -202,6 +202,7 @@ func (s *socket) leave() {
 	s.house.recordings.forget(s)
 	s.house.sweeper.remove(s)
 	if s.known.Load() {
+		s.house.gauges.came(s.id.Role, -1)
 		s.house.heads.leave(&s.id)
 	} else {
 		s.house.strangers.leave()
