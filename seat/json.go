@@ -87,7 +87,7 @@ type configJSON struct {
 // MarshalJSON gives the form of the wire.
 func (c *Config) MarshalJSON() ([]byte, error) {
 	seedHash := ""
-	if c.Order == Lottery {
+	if c.SeedHash != [32]byte{} { // without one it is a wish: who puts the pool gives it a seed
 		seedHash = hex.EncodeToString(c.SeedHash[:])
 	}
 	return json.Marshal(configJSON{

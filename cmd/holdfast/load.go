@@ -24,7 +24,7 @@ func newLoad() *cobra.Command {
 nothing is sent, and the message names file and line. Loading the same files again changes nothing.
 
 Columns of --pools: pool (or course) and capacity; if wanted waitlist, opens_at, closes_at, promote_until, promotion,
-answer_seconds, group. Every other column is kept in the pool's data. A pool that is there is replaced as a whole.
+answer_seconds, group, order (arrival or lottery). Every other column is kept in the pool's data. A pool that is there is replaced as a whole.
 
 Columns of --claims: pool (or course) and person (or student). Each line is a seat that is taken: it is given by staff,
 with the file's name as the reason, so it works before the opening too. The first line of a pool gets its lowest free

@@ -49,6 +49,7 @@ func TestBadInput(t *testing.T) {
 		{"bad time", "pool,capacity,opens_at\nc1,2,tomorrow\n", "", []string{`pools.csv:2: opens_at: "tomorrow" is not an RFC 3339 time`}},
 		{"times", "pool,capacity,opens_at,closes_at\nc1,2,2026-09-02T08:00:00Z,2026-09-01T08:00:00Z\n", "", []string{"pools.csv:2: closes_at: must lie after opens_at"}},
 		{"promotion", "pool,capacity,promotion\nc1,2,maybe\nc2,2,offer\n", "", []string{"pools.csv:2: promotion:", "pools.csv:3: answer_seconds:"}},
+		{"order", "pool,capacity,order\nc1,2,chance\nc2,2,lottery\n", "", []string{`pools.csv:2: order: "chance"`, "pools.csv:3: opens_at:"}},
 		{"lines are counted", "pool,capacity,note\nc1,2,\"one\ntwo\"\nc2,x,\n", "", []string{`pools.csv:4: capacity: "x"`}},
 		{"unknown pool", good, "pool,person\nc1,ann\nc9,ann\n", []string{`claims.csv:3: pool: "c9" is not among the pools`}},
 		{"claims: missing column", good, "course,name\nc1,ann\n", []string{`claims.csv:1: the column "person" is missing`}},

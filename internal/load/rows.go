@@ -33,7 +33,7 @@ type plan struct {
 
 // poolColumns are those that have a meaning; every other column goes into the pool's data.
 func poolColumns() []string {
-	return []string{"pool", "capacity", "waitlist", "opens_at", "closes_at", "promote_until", "promotion", "answer_seconds", "group"}
+	return []string{"pool", "capacity", "waitlist", "opens_at", "closes_at", "promote_until", "promotion", "answer_seconds", "group", "order"}
 }
 
 // readPlan reads and checks both files; claims may be empty. The error has one Problem for each thing that is wrong.
@@ -110,6 +110,13 @@ func (row *poolRow) read(t *table) error {
 	}
 	if seconds != nil {
 		c.AnswerWithin = time.Duration(*seconds) * time.Second
+	}
+	switch text := t.get("order"); text {
+	case "", "arrival":
+	case "lottery":
+		c.Order = seat.Lottery
+	default:
+		return &seat.Invalid{Field: "order", Problem: fmt.Sprintf(`%q must be "arrival" or "lottery"`, text)}
 	}
 	c.Group = t.get("group")
 	c.Data = t.rest()

@@ -147,3 +147,23 @@ func TestAsksAgain(t *testing.T) {
 		t.Errorf("another server: %v", err)
 	}
 }
+
+// TestLottery: the column order makes a lottery, and the same file again keeps its seed.
+func TestLottery(t *testing.T) {
+	t.Parallel()
+	target := newTarget(t, never)
+	pools, _ := files(t, "pool,capacity,opens_at,order\nl1,1,2099-01-01T08:00:00Z,lottery\na1,1,,arrival\n", "")
+	cfg := Config{Realm: "r", Pools: pools, Target: target, Workers: 2}
+	for i, want := range []Summary{{PoolsPut: 2}, {PoolsSame: 2}} {
+		s, err := Run(t.Context(), cfg)
+		if err != nil || s.PoolsPut != want.PoolsPut || s.PoolsSame != want.PoolsSame || len(s.Refused) > 0 {
+			t.Errorf("load %d: %+v, %v", i+1, s, err)
+		}
+	}
+	if got := get(t, target+"/v1/realms/r/pools/l1"); !strings.Contains(got, `"order":"lottery","seed_hash":"`) {
+		t.Errorf("l1: %s", got)
+	}
+	if got := get(t, target+"/v1/realms/r/pools/a1"); !strings.Contains(got, `"order":"arrival"`) {
+		t.Errorf("a1: %s", got)
+	}
+}
