@@ -10,6 +10,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,17 +29,19 @@ type serveConfig struct {
 	Entrance entrance
 	Database string        // sqlite:PATH, postgres://…, none; empty = holdfast.db in Data
 	Drain    time.Duration // how long a stop takes at most, before what is left is cut: requests at work, and then the database
+	Slack    time.Duration // what a stop that hangs gets beyond Drain; then the process ends as it is
 	Stdout   io.Writer     // what the operator reads at the start
 	Logger   *slog.Logger
 }
 
 func newServe() *cobra.Command {
-	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second}
+	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second, Slack: 5 * time.Second}
 	format, level := "text", slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server; makes what is missing",
 		Long: `Runs the server until SIGTERM or Ctrl-C, and then stops in good order; a second signal ends it at once.
+A stop that hangs, on a disk that does not answer for example, ends with exit code 1 five seconds after --drain.
 
 The data directory holds the log, which is the truth, and the database, unless --database names another.
 The database is a copy for you to read and join; it may be down while the server runs.
@@ -90,20 +93,49 @@ func databaseOf(dir, flag string) string {
 	return flag
 }
 
-// serve runs a server until ctx ends (nil, when everything stopped in good order) or something fails.
+// serve runs a server until ctx ends (nil, when everything stopped in good order) or something fails. It returns at the latest Drain and
+// Slack after that, also while something hangs: then the process shall end, for what still runs is left alone.
 func serve(ctx context.Context, cfg serveConfig) error {
-	s := &service{cfg: cfg, registry: prometheus.NewRegistry()}
-	if err := s.start(ctx); err != nil {
-		return errors.Join(err, s.stop())
-	}
-	s.greet()
-	return errors.Join(s.wait(ctx), s.stop())
+	return (&service{cfg: cfg, registry: prometheus.NewRegistry()}).watched(ctx, (*service).live)
 }
 
-// service is what serve has started, in this order. One goroutine owns it.
+// live is a server's life.
+func (s *service) live(ctx context.Context) error {
+	if err := s.start(ctx); err != nil {
+		return s.end(err)
+	}
+	s.greet()
+	return s.end(s.wait(ctx))
+}
+
+// watched runs a life, and does not wait for the end of one that hangs.
+func (s *service) watched(ctx context.Context, life func(*service, context.Context) error) error {
+	s.step.Store("the start")
+	s.ends = make(chan error, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- life(s, ctx) }()
+	var cause error
+	select {
+	case err := <-ended:
+		return err
+	case cause = <-s.ends:
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(s.cfg.Drain + s.cfg.Slack):
+		err := fmt.Errorf("the stop hangs: %s does not end within %s; what was confirmed stands", s.step.Load(), s.cfg.Drain+s.cfg.Slack)
+		return errors.Join(cause, advise(err, "look at the disk (dmesg), then: holdfast verify %s", s.cfg.Data))
+	}
+}
+
+// service is what serve has started, in this order. One goroutine owns it; step and ends are for who watches that one.
 type service struct {
 	cfg      serveConfig
 	registry *prometheus.Registry
+	step     atomic.Value // a string: what has to end before the next step
+	ends     chan error   // why the stop begins; nil = not watched
 
 	entrance  server.Config // Auth is nil: nobody is asked who they are
 	engine    *engine.Engine
@@ -236,12 +268,21 @@ func (s *service) wait(ctx context.Context) error {
 	}
 }
 
+// end stops, because of err.
+func (s *service) end(err error) error {
+	if s.ends != nil {
+		s.ends <- err
+	}
+	return errors.Join(err, s.stop())
+}
+
 // stop ends what was started, outermost first.
 func (s *service) stop() error {
 	var failed error
 	until := time.Now().Add(s.cfg.Drain)
 	// 1. The server takes nothing new and answers what is at work, confirmed: so the engine still runs. Then the feeds end.
 	if s.listener != nil {
+		s.step.Store("the server")
 		ctx, cancel := context.WithDeadline(context.Background(), until)
 		if err := s.server.Shutdown(ctx); err != nil {
 			s.cfg.Logger.Warn("not every request was answered in time", "error", err)
@@ -250,6 +291,7 @@ func (s *service) stop() error {
 	}
 	// 2. The engine confirms what is decided and seals the log. From here on the directory is whole, whatever follows.
 	if s.engine != nil {
+		s.step.Store("the log")
 		ended := s.engine.Err() // wait has told of it
 		if err := s.engine.Close(); err != nil && ended == nil {
 			failed = adviseOpen(fmt.Errorf("closing the log: %w", err), s.cfg.Data)
@@ -258,10 +300,12 @@ func (s *service) stop() error {
 	// 3. The mirror reads the sealed log to its end, for a bounded time: what it does not reach is recorded after the next
 	//    start. It comes after the engine, because only then is the end the end.
 	if s.mirror != nil {
+		s.step.Store("the database")
 		s.drainMirror(later(until, time.Now().Add(mirrorLeast)))
 	}
 	// 4. Nobody asks any more who anybody is.
 	if s.entrance.Auth != nil {
+		s.step.Store("the check of keys")
 		s.entrance.Auth.Close()
 	}
 	if s.engine != nil {

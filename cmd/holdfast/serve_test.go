@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,15 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"holdfast"
 	"holdfast/engine"
-	"holdfast/internal/memlog"
-	"holdfast/seat"
-	"holdfast/server"
 )
 
 // fill makes a realm with one pool of two seats and lets n people ask.
@@ -351,43 +341,4 @@ func TestMetrics(t *testing.T) {
 		"holdfast_batch_events_count", "holdfast_batch_bytes_sum", "holdfast_append_seconds_bucket", "holdfast_pending_bytes 0",
 		"holdfast_pending_batches 0", "holdfast_first_seq 1", "holdfast_disk_free_bytes", "holdfast_mirror_lag_events",
 		"holdfast_mirror_halted 0", "holdfast_decisions_total", "go_goroutines", "process_open_fds")
-}
-
-// TestFailedLogEndsTheServer: a disk that fails ends the process with a message that names the next command.
-func TestFailedLogEndsTheServer(t *testing.T) {
-	t.Parallel()
-	broken := errors.New("the disk is broken")
-	log := memlog.New()
-	log.Gate = func(first uint64, _ int) error {
-		if first > 2 {
-			return broken
-		}
-		return nil
-	}
-	e, err := engine.Open(log, engine.DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &service{registry: prometheus.NewRegistry(), entrance: server.DefaultConfig(), engine: e, cfg: serveConfig{
-		Data: "DIR", Listen: "127.0.0.1:0", Database: noDatabase, Drain: time.Second,
-		Stdout: io.Discard, Logger: slog.New(slog.DiscardHandler)}}
-	if err := s.openServer(); err != nil {
-		t.Fatal(err)
-	}
-	for _, body := range []holdfast.Body{holdfast.PutRealm{Limits: seat.DefaultLimits()}, seat.PutPool{Pool: "p"}} {
-		if a, err := e.Do("r", body); err == nil {
-			_ = a.Wait(t.Context()) // the first one stands, the second is unknown
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	err = errors.Join(s.wait(ctx), s.stop())
-	if !errors.Is(err, broken) || nextStep(err) != "look at the disk (dmesg), then: holdfast verify DIR" {
-		t.Errorf("it ends with %v, next %q", err, nextStep(err))
-	}
-	var stderr strings.Builder
-	if code := tell(&stderr, newRoot(), err); code != exitFailure {
-		t.Errorf("exit code %d", code)
-	}
-	expect(t, "the message", stderr.String(), "the log failed", "next: ")
 }
