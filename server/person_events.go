@@ -132,6 +132,7 @@ func (f *stream) run() {
 	if f.send(nil) != nil {
 		return
 	}
+	defer f.pieceDeadline() // the last piece's is over, and the end of the body is a piece too
 	beat := time.NewTicker(f.cfg.Heartbeat)
 	defer beat.Stop()
 	for {
