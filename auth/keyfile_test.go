@@ -272,3 +272,22 @@ func TestLinkedFile(t *testing.T) {
 		t.Errorf("the link is gone: %v, %v", info, err)
 	}
 }
+
+// TestGroupThatReadsKeepsReading: an edit leaves the file to a server that reads it by its group, which must see who is revoked; and never
+// gives more than that.
+func TestGroupThatReadsKeepsReading(t *testing.T) {
+	t.Parallel()
+	f := KeyFile{Path: filepath.Join(t.TempDir(), "keys.json")}
+	made, _ := mustCreate(t, f, Key{Role: Admin})
+	for _, c := range []struct{ before, after os.FileMode }{{0o600, 0o600}, {0o640, 0o640}, {0o644, 0o640}, {0o604, 0o600}} {
+		if err := os.Chmod(f.Path, c.before); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Revoke(made.ID); err != nil {
+			t.Fatal(err)
+		}
+		if st, err := os.Stat(f.Path); err != nil || st.Mode().Perm() != c.after {
+			t.Errorf("%o became %o, want %o: %v", c.before, st.Mode().Perm(), c.after, err)
+		}
+	}
+}
