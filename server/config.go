@@ -67,7 +67,8 @@ type Config struct {
 	// HelloWait is how long a connection may take to say who it is. Ping is how often it is pinged, SocketDead after how
 	// long without a sign of life it is gone.
 	HelloWait, Ping, SocketDead time.Duration
-	// ReturnWithin bounds the random delay after which connections are told to come back when the server stops.
+	// ReturnWithin bounds the random delay after which connections are told to come back when the server stops. With few of
+	// them it is shorter: a second, and one more for each 2,000.
 	ReturnWithin time.Duration
 
 	// Heartbeat is how often a quiet feed of server-sent events says that it lives.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -162,8 +161,7 @@ func (f *stream) run() {
 // bye gives what is there, and tells when to come back: another time for everybody.
 func (f *stream) bye() {
 	piece, _ := f.take()
-	delay := rand.Int64N(max(1, f.cfg.ReturnWithin.Milliseconds()))
-	f.send(fmt.Appendf(piece, "retry: %d\n\n", delay))
+	f.send(fmt.Appendf(piece, "retry: %d\n\n", f.sockets.away()))
 	f.sockets.gauges.cut(wire.CloseRestart)
 }
 

@@ -185,7 +185,14 @@ func (h *sockets) drained(ctx context.Context) error {
 	return err
 }
 
-// delay is a reason that tells when to come back: another time for everybody.
-func (h *sockets) delay() string {
-	return fmt.Sprintf(`{"delay_ms":%d}`, rand.Int64N(max(1, int64(h.cfg.ReturnWithin/time.Millisecond))))
+// returnRate is how many connections a second are told to come back: about half of what two cores take in.
+const returnRate = 2_000
+
+// delay is a reason that tells when to come back.
+func (h *sockets) delay() string { return fmt.Sprintf(`{"delay_ms":%d}`, h.away()) }
+
+// away is how many milliseconds to stay away: another time for everybody, and the longer the more there are.
+func (h *sockets) away() int64 {
+	within := min(h.cfg.ReturnWithin, time.Second+time.Duration(h.inside.inside.Load())*time.Second/returnRate)
+	return rand.Int64N(max(1, within.Milliseconds()))
 }

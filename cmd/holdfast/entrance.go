@@ -45,7 +45,7 @@ func (e *entrance) flags() []flagGroup {
 	f.StringVar(&e.Key, "tls-key", "", "`FILE` with its private key (PEM)")
 	f.BoolVar(&e.BehindAProxy, "plain-http-behind-a-proxy", false, "listen beyond loopback without TLS: a proxy in front does it. Tokens cross the network between them readable")
 	f.IntVar(&e.MaxConnections, "max-connections", cfg.MaxConnections, "most open connections; what is more is told to come back")
-	f.DurationVar(&e.ReturnWithin, "return-within", cfg.ReturnWithin, "when the server stops, connections are told to come back at a random time up to this")
+	f.DurationVar(&e.ReturnWithin, "return-within", cfg.ReturnWithin, "when the server stops, connections are told to come back at a random time up to this, sooner if they are few")
 	return []flagGroup{who, where}
 }
 
