@@ -19,7 +19,7 @@ type guest struct {
 	closed  bool // the close frame is sent
 	id      auth.Identity
 	person  string // empty: many, each named by as
-	most    int    // commands that may wait
+	most    int    // commands that may wait besides those that do; a basket counts as each of its items
 	pending []pending
 	awaited <-chan struct{} // what the confirmer was asked to wait for
 	record  []recording
@@ -40,6 +40,9 @@ type pending struct {
 	basket *seat.Basket // of a basket
 	record bool
 }
+
+// weight is what it counts among those that may wait.
+func (p *pending) weight() int { return max(1, len(p.answer.Items)) }
 
 // frame handles what one frame has.
 func (s *socket) frame(frame []byte) {
@@ -136,6 +139,7 @@ func (s *socket) command(m *wire.Message, person string) {
 			s.answer(&p, wire.Preapproved)
 		}
 		s.pending = append(s.pending, p)
+		s.most -= p.weight()
 		return
 	}
 	s.settle(p.answer.AsOf) // what was asked before is answered before
@@ -147,7 +151,7 @@ func (s *socket) turnedAway(m *wire.Message, person string) *wire.Problem {
 	if s.house.inside.closing() {
 		return &stopping
 	}
-	if len(s.pending)+len(s.record) >= s.most {
+	if len(s.record) >= s.most {
 		return &piled
 	}
 	switch m.Do {
@@ -231,6 +235,9 @@ func (s *socket) settle(upTo uint64) {
 func (s *socket) shift(n int) {
 	if n == 0 {
 		return
+	}
+	for i := range s.pending[:n] {
+		s.most += s.pending[i].weight()
 	}
 	if s.pending = append(s.pending[:0], s.pending[n:]...); len(s.pending) == 0 {
 		s.pending = nil

@@ -81,7 +81,9 @@ func (l *line) Read(p []byte) (int, error) {
 	if l.budget.Add(-int64(n)) >= 0 {
 		return n, err
 	}
-	if l.broken {
+	if l.broken { // the library would answer an error with a close frame of its own, before ours
+		l.Conn.SetReadDeadline(time.Now().Add(linger))
+		io.Copy(io.Discard, l.Conn)
 		return 0, io.EOF
 	}
 	l.broken = true

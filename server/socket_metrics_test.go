@@ -31,6 +31,7 @@ func TestSocketMetrics(t *testing.T) {
 		is("holdfast_sockets_queued_bytes", "", 0)
 		b.say(`{"id":2,"do":"subscribe","as":"ann"}{"id":3,"do":"subscribe","as":"bob"}`)
 		b.skipTo("reply=3")
+		synctest.Wait()
 		p.say(`{"id":2,"do":"claim","pool":"c1","quiet":true}`)
 		p.skipTo("reply=2 status=seated")
 		synctest.Wait()
