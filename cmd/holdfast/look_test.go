@@ -393,7 +393,7 @@ func TestLookBesideAServerThatWrites(t *testing.T) {
 		for k := range 2 {
 			crowd.Go(func() {
 				for i := 0; i < 1000 && ctx.Err() == nil; i++ {
-					c.must("PUT", fmt.Sprintf("/v1/realms/spring/pools/c1/claims/w%d.%d.%d", round, k, i), "")
+					c.must("PUT", fmt.Sprintf("/v1/realms/spring/pools/c1/claims/w%d.%d.%d?timeout=30s", round, k, i), "")
 				}
 			})
 		}
