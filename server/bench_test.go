@@ -38,6 +38,7 @@ const (
 type side struct {
 	name  string
 	addr  string
+	head  string // further lines of the head of each request
 	conns []net.Conn
 	took  time.Duration
 	cpu   time.Duration // of this whole process, the load generator included
@@ -121,7 +122,7 @@ func (s *side) round(b *testing.B, round, n int) {
 	for i, conn := range s.conns {
 		wait.Go(func() {
 			var err error
-			if times[i], err = claims(conn, &s.late, fmt.Sprintf("r%dk%d", round, i), n/len(s.conns)); err != nil {
+			if times[i], err = claims(conn, &s.late, s.head, fmt.Sprintf("r%dk%d", round, i), n/len(s.conns)); err != nil {
 				b.Error(s.name, err)
 			}
 		})
@@ -143,12 +144,12 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // claims sends n claims over one connection. It reads just enough of each answer to find its end.
-func claims(conn net.Conn, late *atomic.Int64, who string, n int) ([]time.Duration, error) {
+func claims(conn net.Conn, late *atomic.Int64, head, who string, n int) ([]time.Duration, error) {
 	r := bufio.NewReaderSize(conn, 4096)
 	times := make([]time.Duration, 0, n)
 	req := make([]byte, 0, 256)
 	for i := range n {
-		req = fmt.Appendf(req[:0], "PUT /v1/realms/spring/pools/c%d/claims/%s-%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", i%benchPools, who, i)
+		req = fmt.Appendf(req[:0], "PUT /v1/realms/spring/pools/c%d/claims/%s-%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n%s\r\n", i%benchPools, who, i, head)
 		began := time.Now()
 		if _, err := conn.Write(req); err != nil {
 			return times, err
@@ -216,7 +217,7 @@ func (r benchRecorder) Status() (string, time.Duration, error) {
 
 // listenOurs serves an engine on a directory, with a SQLite mirror that writes beside. The pools hold few, so that nearly
 // every answer is a place in line.
-func listenOurs(b *testing.B, mirrored bool, log *batches) string {
+func listenOurs(b *testing.B, mirrored bool, log *batches, change ...func(*server.Config)) string {
 	cfg := engine.DefaultConfig()
 	cfg.OnBatch = log.add
 	e, err := engine.OpenDir(b.TempDir(), cfg)
@@ -228,7 +229,11 @@ func listenOurs(b *testing.B, mirrored bool, log *batches) string {
 	if mirrored {
 		recorder = runMirror(b, e)
 	}
-	s, err := server.New(e, recorder, server.DefaultConfig())
+	scfg := server.DefaultConfig()
+	for _, c := range change {
+		c(&scfg)
+	}
+	s, err := server.New(e, recorder, scfg)
 	if err != nil {
 		b.Fatal(err)
 	}
