@@ -109,6 +109,9 @@ func TestSharedOutOverHTTP(t *testing.T) {
 				s.must(200, "GET", path, "")
 			}
 			s.must(409, "POST", c1+"/claims/"+person+"/accept", `{"offer":1}`)
+			if r := s.do("DELETE", c1+"/claims/"+person, ""); r.Code == 503 {
+				t.Errorf("the release of who was turned away: %d %s", r.Code, r.Body)
+			}
 		}
 		for _, person := range append(c.in, "ann") {
 			s.must(200, "DELETE", c1+"/claims/"+person, "")
