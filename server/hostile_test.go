@@ -232,7 +232,7 @@ func TestStreamsAreBounded(t *testing.T) {
 
 // TestStrangersFrames: 1 KiB before hello, in whatever frames.
 func TestStrangersFrames(t *testing.T) {
-	s := listen(t)
+	s := listen(t, func(_ *memlog.Log, c *server.Config) { c.HelloWait = time.Hour }) // it is not the time that ends them
 	s.term()
 	for name, send := range map[string]func(*wireless){
 		"fragments of a byte": func(w *wireless) {

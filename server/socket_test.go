@@ -425,12 +425,16 @@ func TestPersonEvents(t *testing.T) {
 		if beat := ann.event(); len(beat) != 0 {
 			t.Errorf("%v", beat)
 		}
-		go s.shutdown()
+		ended := make(chan error, 1)
+		go func() { ended <- s.shutdown() }()
 		if bye := ann.event(); bye["retry"] == "" {
 			t.Errorf("%v", bye)
 		}
 		if _, err := ann.r.ReadByte(); !errors.Is(err, io.EOF) {
 			t.Errorf("the stream goes on: %v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
