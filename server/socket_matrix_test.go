@@ -227,6 +227,7 @@ func TestRevokedWithinASecond(t *testing.T) {
 		connection, stream, unused := s.as(token), s.events("ann", "", bearerOf(token)...), ticket()
 		stream.event()
 		time.Sleep(10*time.Second + 3*time.Millisecond) // all is at rest
+		late := s.connect("spring", bearerOf(token)...) // it says hello when the token of its header is nobody's
 		if _, err := k.file.Revoke(made.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +245,9 @@ func TestRevokedWithinASecond(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Until(revoked.Add(time.Second)))
+		late.say(`{"id":1,"do":"hello"}`)
+		late.hear("reply=1 code=unauthenticated")
+		late.closed(4401)
 		s.must(401, "GET", c1, "", bearerOf(token)...)
 		s.must(401, "POST", "/v1/realms/spring/tickets", `{"person":"bob"}`, bearerOf(token)...)
 		p := s.connect("spring")
