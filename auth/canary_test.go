@@ -51,7 +51,7 @@ func TestNoSecretIsTold(t *testing.T) {
 		for _, bad := range []string{key + "x", "x" + key, strings.ToUpper(key), key[:30], strings.Replace(key, "_", "-", 2), jwt + "x", jwt[:len(jwt)-2], parts[0] + "." + parts[1] + ".AAAA",
 			parts[0] + "." + parts[1], ticket, signHS(testSecret, `{"alg":"`+secret+`"}`, "{}"), signHS(testSecret, `{"alg":"HS256","kid":"`+secret+`","typ":"`+secret+`"}`, "{}"),
 			signHS(testSecret, hsHeader, claims(time.Now(), map[string]any{"iss": secret})), signHS(testSecret, hsHeader, claims(time.Now(), map[string]any{"sub": secret + "/"})),
-			signHS(testSecret, hsHeader, claims(time.Now(), map[string]any{"role": secret})), signHS(testSecret, hsHeader, `{"`+secret+`":1,"`+secret+`":2}`), strings.Repeat(secret, 300)} {
+			signHS(testSecret, hsHeader, claims(time.Now(), map[string]any{"holdfast_role": secret})), signHS(testSecret, hsHeader, `{"`+secret+`":1,"`+secret+`":2}`), strings.Repeat(secret, 300)} {
 			_, err := a.Check(bad)
 			_, err2 := a.Redeem(bad, "spring", "o2")
 			if bad != ticket && err2 == nil || err == nil {

@@ -50,7 +50,7 @@ func DefaultConfig() Config {
 		Poll:       500 * time.Millisecond,
 		MaxTickets: 65_536, MaxTicketsEach: 32,
 		JWT: JWTConfig{
-			PersonClaim: "sub", RealmClaim: "realm", RoleClaim: "role", DeskClaim: "desk",
+			PersonClaim: "sub", RealmClaim: "holdfast_realm", RoleClaim: "holdfast_role", DeskClaim: "holdfast_desk",
 			Leeway: 30 * time.Second, Refresh: 5 * time.Minute, MaxVerified: 65_536,
 		},
 	}

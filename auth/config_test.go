@@ -37,7 +37,7 @@ func TestConfigIsRefused(t *testing.T) {
 		{func(c *Config) { c.JWT.Issuer = "" }, "JWT.Issuer"}, {func(c *Config) { c.JWT.Audience = "" }, "JWT.Audience"}, {func(c *Config) { c.JWT.Realm = "a/b" }, "JWT.Realm"},
 		{func(c *Config) { c.JWT.Leeway = time.Hour }, "JWT.Leeway"}, {func(c *Config) { c.JWT.Leeway = -1 }, "JWT.Leeway"}, {func(c *Config) { c.JWT.Refresh = 0 }, "JWT.Refresh"},
 		{func(c *Config) { c.JWT.MaxVerified = 0 }, "JWT.MaxVerified"}, {func(c *Config) { c.JWT.PersonClaim = "" }, "JWT.PersonClaim"}, {func(c *Config) { c.JWT.RealmClaim = "sub" }, "JWT.RealmClaim"},
-		{func(c *Config) { c.JWT.RoleClaim = "aud" }, "JWT.RoleClaim"}, {func(c *Config) { c.JWT.DeskClaim = "role" }, "JWT.DeskClaim"},
+		{func(c *Config) { c.JWT.RoleClaim = "aud" }, "JWT.RoleClaim"}, {func(c *Config) { c.JWT.DeskClaim = "holdfast_role" }, "JWT.DeskClaim"},
 		{remote("http://login.example.edu/keys"), "https://"}, {remote("ftp://login.example.edu/keys"), "https://"}, {remote("https://user:canary@login.example.edu/keys"), "password"},
 		{remote("https://"), "not a URL"}, {remote("https://%zz/canary"), "not a URL"},
 	} {

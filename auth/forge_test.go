@@ -31,8 +31,8 @@ func (f *forger) add(name, token, why string) { f.list = append(f.list, forgery{
 // claim is a token signed in all order whose one claim is value.
 func (f *forger) claim(name string, value any, why string) {
 	changes := map[string]any{name: value}
-	if name == "desk" {
-		changes["role"] = "agent"
+	if name == "holdfast_desk" {
+		changes["holdfast_role"] = "agent"
 	}
 	f.add(fmt.Sprintf("claim %s=%.30v", name, value), signHS(testSecret, hsHeader, claims(f.now, changes)), why)
 }
@@ -70,14 +70,14 @@ func (f *forger) wrongClaims() {
 		f.claim("sub", v, "person")
 	}
 	for _, v := range []any{"", 5, null{}, true, []string{"spring"}, "*", "..", ".", "spring/../autumn", "spring ", "spring,autumn", strings.Repeat("r", 129), map[string]string{}} {
-		f.claim("realm", v, "realm is no id")
+		f.claim("holdfast_realm", v, "realm is no id")
 	}
-	f.claim("realm", nil, "for no realm")
+	f.claim("holdfast_realm", nil, "for no realm")
 	for _, v := range []any{"backend", "admin", "root", "", "Person", "ADMIN", "person ", "staff,admin", "public", []string{"person"}, []string{"admin"}, 1, null{}, true, map[string]bool{"staff": true}} {
-		f.claim("role", v, "role")
+		f.claim("holdfast_role", v, "role")
 	}
 	for _, v := range []any{"", 5, null{}, "a/b", "..", []string{"d1"}, strings.Repeat("d", 129)} {
-		f.claim("desk", v, "desk")
+		f.claim("holdfast_desk", v, "desk")
 	}
 }
 
@@ -113,7 +113,7 @@ func (f *forger) wrongHeaders() {
 func (f *forger) wrongPayloads() {
 	good := claims(f.now, nil)
 	cut := strings.TrimSuffix(good, "}")
-	for _, more := range []string{`,"sub":"s00018"}`, `,"sub":"s00017"}`, `,"\u0073ub":"s00018"}`, `,"exp":9999999999}`, `,"role":"person","role":"staff"}`, `,"iss":"x"}`, `,"aud":"x"}`, `,"realm":"autumn"}`,
+	for _, more := range []string{`,"sub":"s00018"}`, `,"sub":"s00017"}`, `,"\u0073ub":"s00018"}`, `,"exp":9999999999}`, `,"holdfast_role":"person","holdfast_role":"staff"}`, `,"iss":"x"}`, `,"aud":"x"}`, `,"holdfast_realm":"autumn"}`,
 		`,"x":1,"x":2}`, ``, `}}`, `}{}`, `} x`, `,}`, "}\x00"} {
 		f.add("payload …"+more, signHS(testSecret, hsHeader, cut+more), "payload is no JSON object")
 	}
@@ -122,7 +122,7 @@ func (f *forger) wrongPayloads() {
 	}
 	f.add("payload {}", signHS(testSecret, hsHeader, `{}`), "issuer")
 	// A claim that differs in its case is another claim.
-	for _, name := range []string{"iss", "aud", "exp", "sub", "realm"} {
+	for _, name := range []string{"iss", "aud", "exp", "sub", "holdfast_realm"} {
 		f.add("claim "+strings.ToUpper(name), signHS(testSecret, hsHeader, strings.Replace(good, `"`+name+`"`, `"`+strings.ToUpper(name)+`"`, 1)), "")
 	}
 	nested := signHS(testSecret, hsHeader, good)

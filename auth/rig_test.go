@@ -149,7 +149,7 @@ func ecKey(t testing.TB) *ecdsa.PrivateKey {
 // claims is the payload of a good token, with changes: a nil value removes the claim.
 func claims(now time.Time, changes map[string]any) string {
 	c := map[string]any{
-		"iss": testIssuer, "aud": testAudience, "sub": "s00017", "realm": "spring",
+		"iss": testIssuer, "aud": testAudience, "sub": "s00017", "holdfast_realm": "spring",
 		"exp": now.Add(time.Hour).Unix(), "nbf": now.Add(-10 * time.Second).Unix(), "iat": now.Add(-10 * time.Second).Unix(),
 	}
 	maps.Copy(c, changes)
