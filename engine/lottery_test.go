@@ -183,8 +183,13 @@ func TestSnapshotInADraw(t *testing.T) {
 		const n = 2500
 		log, left := memlog.New(), atomic.Int64{}
 		left.Store(1 << 40)
+		snapshot := make(chan struct{}) // closed when it is made: the log fails no sooner
+		second := false
 		log.Gate = func(uint64, int) error {
 			if left.Add(-1) < 0 {
+				if second {
+					<-snapshot
+				}
 				return errors.New("cut")
 			}
 			return nil
@@ -199,8 +204,11 @@ func TestSnapshotInADraw(t *testing.T) {
 		synctest.Wait()
 		_ = e.Close()
 		left.Store(1) // the start, no more
+		second = true
 		e = mustOpen(t, log.Reopen(), cfg)
-		if err := e.Snapshot(); err != nil {
+		err := e.Snapshot()
+		close(snapshot)
+		if err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
