@@ -19,12 +19,10 @@ func (c *Config) Listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: want HOST:PORT, such as 127.0.0.1:8080: %w", addr, err)
 	}
-	if c.Auth == nil || (c.TLS == nil && !c.PlainHTTPBehindAProxy) {
+	if why := c.confined(); why != "" {
 		ips, err := loopback(host)
-		if err != nil && c.Auth == nil {
-			return nil, fmt.Errorf("listen on %q: %w. %s", addr, err, onlyLoopback)
-		} else if err != nil {
-			return nil, fmt.Errorf("listen on %q: %w. %s", addr, err, onlySecret)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %q: %w. %s", addr, err, why)
 		}
 		host = ips[0].String() // the address that was looked at is the one that is opened: the name is not resolved twice
 	}
@@ -33,6 +31,17 @@ func (c *Config) Listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	return l, nil
+}
+
+// confined says why the server may listen on loopback only; empty = it may listen anywhere.
+func (c *Config) confined() string {
+	switch {
+	case c.Auth == nil:
+		return onlyLoopback
+	case c.TLS == nil && !c.PlainHTTPBehindAProxy:
+		return onlySecret
+	}
+	return ""
 }
 
 const (

@@ -59,6 +59,13 @@ func TestListenBeyondLoopback(t *testing.T) {
 	if err := w.server.Serve(l); err == nil || !strings.Contains(err.Error(), "loopback") {
 		t.Errorf("without authentication it served on %s: %v", l.Addr(), err)
 	}
+	keyed := newWorld(t, nil, k.use)
+	if l, err = net.Listen("tcp", "0.0.0.0:0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := keyed.server.Serve(l); err == nil || !strings.Contains(err.Error(), "TLS") {
+		t.Errorf("with keys and without TLS it served on %s: %v", l.Addr(), err)
+	}
 	if _, err := server.New(w.engine, nil, func() server.Config {
 		cfg := server.DefaultConfig()
 		cfg.PlainHTTPBehindAProxy = true

@@ -89,9 +89,11 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // Serve answers on l until Shutdown, and then returns nil. Take l from Listen: without authentication any other address than a loopback
 // one is an error.
 func (s *Server) Serve(l net.Listener) error {
-	if at, ok := l.Addr().(*net.TCPAddr); ok && s.auth == nil && !at.IP.IsLoopback() {
-		l.Close()
-		return fmt.Errorf("server: %s is not a loopback address. %s", at, onlyLoopback)
+	if at, ok := l.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		if why := s.cfg.confined(); why != "" {
+			l.Close()
+			return fmt.Errorf("server: %s is not a loopback address. %s", at, why)
+		}
 	}
 	s.load.Start()
 	l = s.conns.over(l)

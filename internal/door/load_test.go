@@ -86,6 +86,23 @@ func TestLoadStep(t *testing.T) {
 	})
 }
 
+// TestNext: patience is for who lets everybody in; who turns some away already turns away more with the first late window.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		share          float64
+		late, patience int
+		want           float64
+	}{
+		{1, 0, 10, 1}, {1, 9, 10, 1}, {1, 10, 10, shrink}, {0.5, 1, 10, 0.5 * shrink}, {0.5, 0, 10, 0.5 + grow},
+		{least, 20, 10, least}, {1 - grow/2, 0, 10, 1},
+	} {
+		if got := next(c.share, c.late, c.patience); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // TestLoadRecovers: from the least share everybody is let in again within 10 s.
 func TestLoadRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
