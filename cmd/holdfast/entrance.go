@@ -21,14 +21,16 @@ type entrance struct {
 
 	Certificate, Key string // files of TLS; empty = plain HTTP
 	BehindAProxy     bool
-	MaxConnections   int
-	ReturnWithin     time.Duration
+
+	MaxConnections, MaxInFlight, PersonBurst int
+	PersonRate                               float64 // a second
+	ReturnWithin                             time.Duration
 }
 
 func (e *entrance) flags() []flagGroup {
 	e.JWT = auth.DefaultConfig().JWT
 	cfg := server.DefaultConfig()
-	who, where := newGroup("Who may ask"), newGroup("From where")
+	who, where, much := newGroup("Who may ask"), newGroup("From where"), newGroup("How much at once")
 	f := who.flags
 	f.StringVar(&e.Keys, "keys", "", "`FILE` of API keys (default keys.json in the data directory, if there is one): whoever asks needs one, or a token")
 	f.StringVar(&e.JWT.SecretFile, "jwt-secret", "", "`FILE` whose content is the secret that JSON Web Tokens are signed with (HS256)")
@@ -44,15 +46,24 @@ func (e *entrance) flags() []flagGroup {
 	f.StringVar(&e.Certificate, "tls-cert", "", "`FILE` with the TLS certificate and its chain (PEM); read again when it changes")
 	f.StringVar(&e.Key, "tls-key", "", "`FILE` with its private key (PEM)")
 	f.BoolVar(&e.BehindAProxy, "plain-http-behind-a-proxy", false, "listen beyond loopback without TLS: a proxy in front does it. Tokens cross the network between them readable")
+
+	f = much.flags
+	f.Float64Var(&e.PersonRate, "person-rate", cfg.PersonRate, "how often a second a person's token may claim, after --person-burst at once; then 429")
+	f.IntVar(&e.PersonBurst, "person-burst", cfg.PersonBurst, "how often at once")
+	f.IntVar(&e.MaxInFlight, "max-in-flight", cfg.MaxInFlight, "most requests of newcomers at work at once; what is more hears busy")
 	f.IntVar(&e.MaxConnections, "max-connections", cfg.MaxConnections, "most open connections; what is more is told to come back")
 	f.DurationVar(&e.ReturnWithin, "return-within", cfg.ReturnWithin, "when the server stops, connections are told to come back at a random time up to this, sooner if they are few")
-	return []flagGroup{who, where}
+	return []flagGroup{who, where, much}
 }
 
 // open puts into cfg what the flags say. It opens cfg.Auth, if anything says who may ask: close it.
 func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (err error) {
+	if e.PersonRate <= 0 || e.PersonBurst < 1 || e.MaxInFlight < 1 || e.MaxConnections < 1 {
+		return &usageError{errors.New("--person-rate must be above 0, --person-burst, --max-in-flight and --max-connections at least 1")}
+	}
 	cfg.Origins, cfg.PlainHTTPBehindAProxy = e.Origins, e.BehindAProxy
 	cfg.MaxConnections, cfg.ReturnWithin = connections(e.MaxConnections, openFiles(), logger), e.ReturnWithin
+	cfg.PersonRate, cfg.PersonBurst, cfg.MaxInFlight = e.PersonRate, e.PersonBurst, e.MaxInFlight
 	if (e.Certificate == "") != (e.Key == "") {
 		return &usageError{errors.New("--tls-cert and --tls-key go together")}
 	}

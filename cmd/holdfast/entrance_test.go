@@ -98,6 +98,47 @@ func TestServeWithKeysAndTLS(t *testing.T) {
 	}
 }
 
+// TestPersonRate: a person's token may claim as often as the flags say.
+func TestPersonRate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	create := func(args ...string) string {
+		out, _, code := cli(t, append([]string{"key", "create", "--data", dir}, args...)...)
+		if code != 0 {
+			t.Fatal(out)
+		}
+		return strings.TrimSpace(out)
+	}
+	admin, ada := create("--role", "admin"), create("--role", "person", "--realm", "spring", "--person", "ada")
+	c := startServer(t, dir, "--database", "none", "--person-rate", "0.001", "--person-burst", "2")
+	ask := func(method, path, token, body string) int {
+		req, err := http.NewRequest(method, c.url+"/v1/realms/spring"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	const claim = "/pools/c1/claims/ada"
+	for i, step := range []struct {
+		method, path, token, body string
+		want                      int
+	}{
+		{"PUT", "", admin, "", 200}, {"PUT", "/pools/c1", admin, `{"capacity":1}`, 200},
+		{"PUT", claim, ada, "", 200}, {"PUT", claim, ada, "", 200}, {"PUT", claim, ada, "", 429},
+		{"GET", claim, ada, "", 200}, {"DELETE", claim, ada, "", 200}, {"PUT", claim, admin, "", 200},
+	} {
+		if got := ask(step.method, step.path, step.token, step.body); got != step.want {
+			t.Errorf("step %d, %s %s: %d, want %d", i, step.method, step.path, got, step.want)
+		}
+	}
+}
+
 // TestServeRefuses: what would leave the door open, or was not thought to the end, does not start, and says why.
 func TestServeRefuses(t *testing.T) {
 	t.Parallel()
@@ -122,6 +163,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--data", keyed, "--origin", "*"}, "origin"},
 		{[]string{"--data", keyed, "--jwt-secret", secret}, "Issuer"},
 		{[]string{"--data", keyed, "--jwt-issuer", "x"}, "JWKS"},
+		{[]string{"--data", keyed, "--person-rate", "0"}, "--person-rate"},
+		{[]string{"--data", keyed, "--max-in-flight", "0"}, "--max-in-flight"},
 		{[]string{"--data", keyed, "--log-level", "loud"}, "--log-level"},
 		{[]string{"--data", keyed, "--log-format", "loud"}, "--log-format"},
 	} {
