@@ -218,14 +218,15 @@ func (p *push) pools() string {
 // ear is a Sink that keeps what it hears, and what a client would make of it.
 type ear struct {
 	tb
-	mu     sync.Mutex // guards what follows
+	news   chan struct{} // holds one: something was pushed
+	mu     sync.Mutex    // guards what follows
 	heard  []push
 	cursor uint64
 	view   map[string]row
 	check  func(*push)
 }
 
-func newEar(t tb) *ear { return &ear{tb: t, view: map[string]row{}} }
+func newEar(t tb) *ear { return &ear{tb: t, news: make(chan struct{}, 1), view: map[string]row{}} }
 
 func (s *ear) Push(kind string, asOf uint64, message []byte) {
 	var p push
@@ -244,6 +245,10 @@ func (s *ear) Push(kind string, asOf uint64, message []byte) {
 	s.heard = append(s.heard, p)
 	if kind == live.Claims {
 		s.fold(&p)
+	}
+	select {
+	case s.news <- struct{}{}:
+	default:
 	}
 }
 
