@@ -66,6 +66,7 @@ func (t *teller) turn(ctx context.Context) (idle time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	began := time.Now()
 	idle = t.take()
 	if err := t.tellWatches(ctx); err != nil {
 		return 0, err
@@ -73,7 +74,7 @@ func (t *teller) turn(ctx context.Context) (idle time.Duration, err error) {
 	if len(t.lazy) > 0 {
 		return 0, nil
 	}
-	return min(soon, idle), nil
+	return min(soon, idle) - time.Since(began), nil // to be confirmed took a part of it
 }
 
 // take collects whom to look at: first who is due, and with them some of whom a round of positions concerns, so that

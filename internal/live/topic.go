@@ -233,7 +233,7 @@ func (t *teller) tellSome(ctx context.Context, list []*topic) error {
 	for i, topic := range list {
 		t.tellTopic(topic, &q.views[i], stamp.AsOf, now)
 	}
-	clear(q.listing)
+	clear(q.listing[:cap(q.listing)]) // a topic before may have been larger
 	return nil
 }
 
