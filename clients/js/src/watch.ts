@@ -72,6 +72,7 @@ export class Watch {
   readonly ended: Promise<HoldfastError | undefined>;
   cursor: Cursor | undefined;
 
+  #log: string | undefined; // of what is told now; the cursor follows with the first push
   #as_of = new Map<string, number>();
   #pools: Set<string>;
   #openings = new Map<string, { at: string; due: number }>();
@@ -83,6 +84,7 @@ export class Watch {
   constructor(private readonly host: Host, private readonly realm: string, readonly person: string,
     private readonly options: WatchOptions) {
     this.cursor = options.from && { log: options.from.log, seq: options.from.seq };
+    this.#log = this.cursor?.log;
     for (const row of options.from?.claims ?? []) this.#set(row, options.from!.seq);
     this.#pools = new Set(options.pools);
     this.#bound();
@@ -269,11 +271,12 @@ export class Watch {
   }
 
   #sameLog(log: string): void {
-    if (this.cursor && this.cursor.log !== log) {
+    if (this.#log !== undefined && this.#log !== log) {
       this.host.forget();
       for (const pool of this.#as_of.keys()) this.#as_of.set(pool, -1);
+      this.cursor = undefined; // until all has been told: what is gone must be told too
     }
-    if (this.cursor?.log !== log) this.cursor = { log, seq: 0 };
+    this.#log = log;
   }
 
   #push(body: Body, via: "websocket" | "events"): void {
@@ -293,7 +296,7 @@ export class Watch {
       }
     }
     const changed = rows.filter((row) => this.#set(row, as_of));
-    if (this.cursor && as_of >= this.cursor.seq) this.cursor = { log: this.cursor.log, seq: as_of };
+    if (this.#log !== undefined && as_of >= (this.cursor?.seq ?? 0)) this.cursor = { log: this.#log, seq: as_of };
     if (changed.length + gone.length > 0) this.#tell(changed, gone);
     this.#save();
     if (this.#told) return;

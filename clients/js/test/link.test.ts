@@ -195,6 +195,25 @@ test("another log: rows and numbers of the old one are gone", async () => {
   expect(Fake.last.said.slice(-2)).toMatchObject([{ pool: "a", if_seq: 0 }, { pool: "b", if_seq: 4 }]);
 });
 
+test("another log, and the connection ends before it has told anything: all is asked for again", async () => {
+  start();
+  await tick();
+  await Fake.last.welcome("10", 50, [seated("a", 40), seated("b", 41)]);
+  Fake.last.end(1006);
+  await tick(1000);
+  Fake.last.onopen({});
+  await tick();
+  Fake.last.say({ reply: Fake.last.said[0].id, do: "hello", person: "ann", log: "20", as_of: 6 });
+  Fake.last.end(1006);
+  await tick(2000);
+  await Fake.last.welcome("20", 6, [seated("b", 4)]);
+  expect(Fake.all).toHaveLength(3);
+  expect(Fake.last.said[0]).not.toHaveProperty("log");
+  expect(Fake.last.said[0]).not.toHaveProperty("seq");
+  expect([...watch.claims.keys()]).toEqual(["b"]);
+  expect(watch.cursor).toEqual({ log: "20", seq: 6 });
+});
+
 test("commands of one moment go in one frame, and none is longer than 16 KiB", async () => {
   const h = start();
   await tick();
