@@ -184,10 +184,8 @@ func (l *Live) reply(h *head, line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.calls[h.Reply]
-	if c == nil { // a subscription, or nobody waits for it any more
-		if h.Code != "" {
-			l.client.logger.Debug("holdfast: a message that nobody waits for", "code", string(h.Code), "reply", h.Reply)
-		}
+	if c == nil {
+		l.unownedLocked(h, line)
 		return
 	}
 	switch {
@@ -199,6 +197,34 @@ func (l *Live) reply(h *head, line []byte) {
 		c.finishLocked(nil) // done, and nothing to tell
 	default:
 		c.answerLocked(h, line)
+	}
+}
+
+// unownedLocked takes an answer that nobody waits for any more. What it says is kept: the server does not push it too.
+func (l *Live) unownedLocked(h *head, line []byte) {
+	if h.Durability.rank() < Confirmed.rank() || h.Status == nil && h.Items == nil {
+		if h.Code != "" {
+			l.client.logger.Debug("holdfast: a message that nobody waits for", "code", string(h.Code), "reply", h.Reply)
+		}
+		return
+	}
+	a, err := decode(h, line, h.Items != nil)
+	if err != nil {
+		l.client.logger.Debug("holdfast: an answer that nobody waits for cannot be read", "error", err, "reply", h.Reply)
+		return
+	}
+	l.learn(&a)
+}
+
+// learn keeps what a confirmed answer says of the standings.
+func (l *Live) learn(a *BasketAnswer) {
+	for i := range a.Items {
+		if it := &a.Items[i]; a.Certain() {
+			l.client.remember(it)
+			if !it.Refused() {
+				l.board.answered(it.Standing)
+			}
+		}
 	}
 }
 
@@ -236,23 +262,21 @@ func (c *Call) faultLocked(fault *Error) {
 }
 
 func (c *Call) answerLocked(h *head, line []byte) {
-	a, err := c.decode(h, line)
+	a, err := decode(h, line, c.ask.Do == ToBasket)
 	if err != nil {
 		c.finishLocked(notOurs(0, err, true))
 		return
+	}
+	if c.ask.Do == ToBasket {
+		for i := range a.Items {
+			a.Items[i].Person = c.person
+		}
 	}
 	if c.learnLocked(&a) {
 		return
 	}
 	c.stage.answer = a
-	for i := range a.Items {
-		if it := &a.Items[i]; a.Certain() {
-			c.live.client.remember(it)
-			if !it.Refused() {
-				c.live.board.answered(it.Standing)
-			}
-		}
-	}
+	c.live.learn(&a)
 	if a.Certain() && (!c.ask.Recorded || a.Durability == Recorded) {
 		c.finishLocked(nil)
 		return
@@ -261,21 +285,17 @@ func (c *Call) answerLocked(h *head, line []byte) {
 }
 
 // decode makes a basket's answer of any answer.
-func (c *Call) decode(h *head, line []byte) (BasketAnswer, error) {
+func decode(h *head, line []byte, basket bool) (BasketAnswer, error) {
 	status := 200
 	if h.Code != "" {
 		status = 409
 	}
-	if c.ask.Do == ToBasket {
+	if basket {
 		w, err := wire.DecodeBasket(status, line)
 		if err != nil {
 			return BasketAnswer{}, err
 		}
-		b := basketOf(&w)
-		for i := range b.Items {
-			b.Items[i].Person = c.person
-		}
-		return b, nil
+		return basketOf(&w), nil
 	}
 	w, err := wire.DecodeAnswer(status, line)
 	if err != nil {
