@@ -332,6 +332,61 @@ func TestSeedOfAProgram(t *testing.T) {
 	})
 }
 
+// counting is a vault that counts the seeds it was given.
+type counting struct {
+	engine.MemoryVault
+	kept atomic.Int64
+}
+
+func (c *counting) Keep(seed [32]byte) error {
+	c.kept.Add(1)
+	return c.MemoryVault.Keep(seed)
+}
+
+// TestRefusedLotteryKeepsNoSeed: whoever tries again and again does not fill the vault.
+func TestRefusedLotteryKeepsNoSeed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, vault := memlog.New(), &counting{}
+		var full atomic.Bool
+		log.Full = func() error {
+			if full.Load() {
+				return errors.New("no room")
+			}
+			return nil
+		}
+		cfg := engine.DefaultConfig()
+		cfg.Seeds = vault
+		e := mustOpen(t, log, cfg)
+		mustDo(t, e, holdfast.PutRealm{Limits: seat.DefaultLimits()})
+		mustDo(t, e, seat.PutPool{Pool: "p", Config: seat.Config{Capacity: 1}})
+		mustDo(t, e, seat.Claim{Pool: "p", Person: "s"})
+		put := seat.PutPool{Pool: "p", Config: seat.Config{Capacity: 1, Order: seat.Lottery, OpensAt: e.Now().Add(time.Hour)}}
+		if a := mustDo(t, e, put); a.Refusal.Code != seat.Conflict {
+			t.Errorf("with a live claim: %+v", a.Result)
+		}
+		mustDo(t, e, seat.Release{Pool: "p", Person: "s"})
+		full.Store(true)
+		if _, err := e.Do(workRealm, put); !errors.Is(err, engine.ErrBusy) {
+			t.Errorf("without room: %v", err)
+		}
+		full.Store(false)
+		if n := vault.kept.Load(); n != 0 {
+			t.Errorf("%d seeds are kept for nothing", n)
+		}
+		mustDo(t, e, put)
+		mustDo(t, e, put)
+		if v := poolView(t, e, "p"); v.Config.Order != seat.Lottery || vault.kept.Load() != 1 {
+			t.Errorf("%d seeds for %+v", vault.kept.Load(), v)
+		}
+		mustClose(t, e)
+		put.Pool = "q"
+		if _, err := e.Do(workRealm, put); !errors.Is(err, engine.ErrStopped) || vault.kept.Load() != 1 {
+			t.Errorf("after the end: %v, %d seeds", err, vault.kept.Load())
+		}
+	})
+}
+
 // TestVault: what Keep has returned survives a power loss, at each operation; what it has not is whole or not there.
 func TestVault(t *testing.T) {
 	t.Parallel()

@@ -156,15 +156,19 @@ func (e *Engine) seedLocked(hash [32]byte) (seed [32]byte, ok bool) {
 
 // sealLottery gives a pool that is put as a lottery the hash of its seed. A new one gets a new seed, which the vault has before
 // the log can have the hash; one that is a lottery already keeps its own, and the vault is asked for the seed if it was
-// missing. Should the pool change meanwhile, the rules keep its hash or refuse: a seed that is kept for nothing harms nobody.
+// missing. A command that is about to be refused keeps no seed, however often it comes. Should the pool change meanwhile,
+// the rules keep its hash or refuse: a seed that is kept for nothing harms nobody.
 func (e *Engine) sealLottery(realm string, put *seat.PutPool) error {
-	hash, is, known := e.lotteryHash(realm, put.Pool)
-	if is {
+	hash, need, err := e.lotteryNeeds(realm, put.Pool)
+	switch {
+	case err != nil:
+		return err
+	case need == noSeed:
+		return nil
+	case need == itsSeed:
 		if seed, err := e.seeds.reveal(hash); err == nil {
 			e.learn(hash, seed)
 		}
-	}
-	if is || !known {
 		return nil
 	}
 	var seed [32]byte
@@ -185,16 +189,40 @@ func (e *Engine) sealLottery(realm string, put *seat.PutPool) error {
 	return nil
 }
 
-// lotteryHash is the hash of a pool that is a lottery, and whether the realm is known.
-func (e *Engine) lotteryHash(realm, pool string) (hash [32]byte, is, known bool) {
+// seedNeed is what a pool that is put as a lottery needs of the vault.
+type seedNeed int
+
+const (
+	noSeed  seedNeed = iota // it is drawn, or the rules will refuse
+	itsSeed                 // it is to be drawn by the hash it has
+	newSeed
+)
+
+// lotteryNeeds says what the pool needs, and its hash if it has one; an error when no command is taken now.
+func (e *Engine) lotteryNeeds(realm, pool string) (hash [32]byte, need seedNeed, err error) {
+	if err := e.log.Room(); err != nil {
+		return hash, noSeed, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.stopping {
+		return hash, noSeed, ErrStopped
+	}
+	if e.crowdedLocked() {
+		return hash, noSeed, ErrBusy
+	}
 	r := e.stepper.State.Realm(realm)
 	if r == nil {
-		return hash, false, false
+		return hash, noSeed, nil
 	}
 	v, _ := r.Seats.Pool(pool)
-	return v.Config.SeedHash, v.Config.Order == seat.Lottery, true
+	switch {
+	case v.Config.Order != seat.Lottery && v.Seated+v.Offered+v.Waiting+v.Entered > 0, v.Drawn:
+		return hash, noSeed, nil
+	case v.Config.Order == seat.Lottery:
+		return v.Config.SeedHash, itsSeed, nil
+	}
+	return hash, newSeed, nil
 }
 
 func (e *Engine) learn(hash, seed [32]byte) {
