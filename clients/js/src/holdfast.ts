@@ -4,7 +4,7 @@ import { Budget, Known, backoff, limited, sleep, type Body, type Outcome } from 
 import { HoldfastError, type BasketAnswer, type ClaimAnswer, type Durability, type Item, type Mode, type PoolAnswer, type Row,
   type StandingsAnswer } from "./types.js";
 import { Watch, type WatchOptions } from "./watch.js";
-import { item, judge, segment } from "./wire.js";
+import { claimsOf, item, judge, segment } from "./wire.js";
 
 export interface Options {
   /** Where the server is, such as https://seats.example.edu. */
@@ -91,8 +91,10 @@ export class Holdfast {
   }
 
   /** Up to 32 claims and swaps, decided at once. */
-  basket(person: string, mode: Mode, items: Item[], options: CallOptions<BasketAnswer> = {}): Promise<BasketAnswer> {
-    return this.#command({ do: "basket", person, mode, items }, basketOf, options);
+  async basket(person: string, mode: Mode, items: Item[], options: CallOptions<BasketAnswer> = {}): Promise<BasketAnswer> {
+    const answer = await this.#command({ do: "basket", person, mode, items }, basketOf, options);
+    for (const one of claimsOf(answer)) if (one.status !== "refused") this.#learn(one);
+    return answer;
   }
 
   standing(pool: string, person: string, options: CallOptions<ClaimAnswer> = {}): Promise<ClaimAnswer> {
@@ -321,9 +323,7 @@ function corrections(body: Body, pool: string): [string, number][] {
 
 /** A claim's answer; a swap's stands in a basket of one. */
 function claimOf(body: Body): ClaimAnswer {
-  if (!body["items"]) return body as ClaimAnswer;
-  const { realm, person, durability, as_of, items } = body;
-  return { realm, person, durability, as_of, ...item(items[0]) } as ClaimAnswer;
+  return claimsOf(body)[0]!;
 }
 
 function basketOf(body: Body): BasketAnswer {

@@ -1,5 +1,5 @@
 // Problems and answers: from what came to what the caller gets.
-import { HoldfastError, type Reason } from "./types.js";
+import { HoldfastError, type ClaimAnswer, type Reason } from "./types.js";
 import type { Body, Outcome } from "./retry.js";
 
 const facts = ["opens_at", "closed_at", "held_pool", "limit", "seq"] as const;
@@ -31,6 +31,13 @@ function refusal(body: Body): Body {
 
 /** An item of a basket has its status also where it is refused. */
 export function item(it: Body): Body { return it["refused"] ? { ...it, status: "refused" } : it; }
+
+/** The answers in an answer: a basket has one of each item. */
+export function claimsOf(body: Body): ClaimAnswer[] {
+  if (!body["items"]) return [body as ClaimAnswer];
+  const { realm, person, durability, as_of } = body;
+  return body["items"].map((it: Body) => ({ realm, person, durability, as_of, ...item(it) }));
+}
 
 /** An id in a path. All of its characters may stand there, but for the two names that are directories. */
 export function segment(id: string): string {

@@ -180,6 +180,24 @@ test("of an answer and a push about one pool the later wins, and what both say i
   await expect(Promise.race([again, tick(60_000).then(() => again)])).rejects.toMatchObject({ code: "timeout" });
 });
 
+test("what a basket decided is told, and known to the next command", async () => {
+  const told: string[] = [];
+  const h = start({}, { onClaims: ({ changed }) => told.push(...changed.map((row) => row.pool)) });
+  await tick();
+  await Fake.last.welcome();
+  const basket = h.basket("ann", "each", [{ pool: "a" }, { pool: "b" }, { pool: "c" }]);
+  await tick();
+  const { id } = Fake.last.said.at(-1);
+  const items = [seated("a", 8), { pool: "b", refused: { code: "full" } }, seated("c", 9)];
+  Fake.last.say({ reply: id, realm: "r", person: "ann", mode: "each", durability: "confirmed", as_of: 9, items });
+  expect(await basket).toMatchObject({ status: "done" });
+  expect(told).toEqual(["a", "c"]);
+  expect([...watch.claims.values()]).toEqual([seated("a", 8), seated("c", 9)]);
+  void h.release("c", "ann").catch(() => {});
+  await tick();
+  expect(Fake.last.said.at(-1)).toMatchObject({ do: "release", pool: "c", if_seq: 9 });
+});
+
 test("another log: rows and numbers of the old one are gone", async () => {
   const h = start();
   await tick();
