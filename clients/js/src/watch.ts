@@ -36,7 +36,7 @@ export interface WatchOptions {
   onClaims?(change: Change): void;
   onCounts?(counts: Counts): void;
   onOpening?(opening: Opening): void;
-  /** A pool that cannot be followed: there is none of this name. It is no longer asked for. */
+  /** A pool that cannot be followed, such as where there is none of this name. It is no longer asked for. */
   onRefused?(pool: string, code: string): void;
   onState?(state: WatchState): void;
   /** Called whenever something moved: put it where it survives a reload, such as sessionStorage. */
@@ -87,7 +87,7 @@ export class Watch {
     this.#log = this.cursor?.log;
     for (const row of options.from?.claims ?? []) this.#set(row, options.from!.seq);
     this.#pools = new Set(options.pools);
-    this.#bound();
+    bound(this.#pools.size);
     options.signal?.addEventListener("abort", () => this.close(), { once: true, signal: this.#stop.signal });
     if (options.signal?.aborted) this.close();
     const wake = () => this.wake();
@@ -108,9 +108,9 @@ export class Watch {
   get link(): Link | undefined { return this.#link; }
 
   subscribe(...pools: string[]): void {
-    const added = pools.filter((pool) => !this.#pools.has(pool));
+    const added = [...new Set(pools)].filter((pool) => !this.#pools.has(pool));
+    bound(this.#pools.size + added.length);
     for (const pool of added) this.#pools.add(pool);
-    this.#bound();
     if (added.length > 0) this.#subscribe("subscribe", added);
   }
 
@@ -250,13 +250,17 @@ export class Watch {
     const link = this.#link;
     link?.send({ do: what, pools }, (body) => {
       if (!body || body["code"] === undefined) return true;
-      if (!this.#pools.has(body["pool"])) {
-        link.cut(); // not now, such as busy: the next connection asks again
+      const code: string = body["code"];
+      if (code === "busy" || code === "limited" || code === "unknown") {
+        link.cut(); // not now: the next connection asks again
         return true;
       }
-      // All are followed or none: the others once more without the one that is not there.
-      this.#refuse(body["pool"], body["code"]);
-      this.#subscribe(what, pools.filter((pool) => this.#pools.has(pool)));
+      // All are followed or none: the others once more without the one that is not there. Where it is not said which, each by itself.
+      const left = pools.filter((pool) => this.#pools.has(pool));
+      const bad = left.length === 1 ? left[0]! : left.find((pool) => pool === body["pool"]);
+      if (bad !== undefined) this.#refuse(bad, code);
+      if (bad !== undefined) this.#subscribe(what, left.filter((pool) => pool !== bad && this.#pools.has(pool)));
+      else for (const pool of left) this.#subscribe(what, [pool]);
       return true;
     });
   }
@@ -264,10 +268,6 @@ export class Watch {
   #refuse(pool: string, code: string): void {
     this.#pools.delete(pool);
     this.options.onRefused?.(pool, code);
-  }
-
-  #bound(): void {
-    if (this.#pools.size > 64) throw new HoldfastError("malformed", "malformed: a watch follows at most 64 pools");
   }
 
   #sameLog(log: string): void {
@@ -330,6 +330,10 @@ export class Watch {
     const remaining = () => (open ? 0 : Math.max(0, opening.due - performance.now()));
     this.options.onOpening?.({ pool, open, opens_at, remaining });
   }
+}
+
+function bound(pools: number): void {
+  if (pools > 64) throw new HoldfastError("malformed", "malformed: a watch follows at most 64 pools");
 }
 
 /** All members, in one order. */

@@ -198,6 +198,42 @@ test("what a basket decided is told, and known to the next command", async () =>
   expect(Fake.last.said.at(-1)).toMatchObject({ do: "release", pool: "c", if_seq: 9 });
 });
 
+test("the 65th pool is refused at once, and the others are followed on", async () => {
+  const pools = Array.from({ length: 64 }, (_, i) => `p${i}`);
+  start({}, { pools });
+  await tick();
+  await Fake.last.welcome();
+  watch.subscribe("p1", "p1");
+  expect(() => watch.subscribe("more")).toThrow("at most 64");
+  Fake.last.end(4500);
+  await tick(1);
+  await Fake.last.welcome();
+  expect(Fake.last.said.at(-1)).toMatchObject({ do: "subscribe", pools });
+});
+
+test("a pool that cannot be followed is refused; when busy, the next connection asks again", async () => {
+  const refused: string[][] = [];
+  start({}, { pools: ["a", "b"], onRefused: (...of) => refused.push(of) });
+  await tick();
+  await Fake.last.welcome();
+  const first = Fake.last;
+  const asked = () => Fake.last.said.filter((m) => m.do === "subscribe");
+  first.say({ reply: asked()[0].id, code: "malformed", status: 400 });
+  await tick();
+  expect(asked().slice(1)).toMatchObject([{ pools: ["a"] }, { pools: ["b"] }]);
+  first.say({ reply: asked()[1].id, code: "forbidden", status: 403 }, { reply: asked()[2].id, do: "subscribe" });
+  expect(refused).toEqual([["a", "forbidden"]]);
+  expect(first.closed).toBe(false);
+  watch.subscribe("c");
+  await tick();
+  first.say({ reply: asked().at(-1).id, code: "busy", status: 503 });
+  expect(first.closed).toBe(true);
+  await tick(2000);
+  await Fake.last.welcome();
+  expect(asked()).toMatchObject([{ pools: ["b", "c"] }]);
+  expect(refused).toHaveLength(1);
+});
+
 test("another log: rows and numbers of the old one are gone", async () => {
   const h = start();
   await tick();
