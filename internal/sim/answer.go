@@ -22,6 +22,7 @@ type Answer struct {
 	Seq        uint64    `json:"seq,omitempty"`        // of the standing; 0 = not told
 	AsOf       uint64    `json:"as_of,omitempty"`
 	At         seat.Time `json:"at,omitempty"`
+	Special    bool      `json:"special,omitempty"` // asked by a swap, a basket of mode all or staff: none of them enters a draw
 
 	SentAt     time.Time `json:"sent_at"`
 	ReceivedAt time.Time `json:"received_at"`
@@ -130,6 +131,9 @@ func tell(ok bool, problem string) string {
 func (c *Checker) compareRefusal(a *Answer, st seat.Standing) string {
 	r := c.realms[a.Realm]
 	p := r.pools[a.Pool]
+	if p.undrawn() && !a.Special && a.At != 0 && a.At < p.config.OpensAt {
+		return c.compareEntry(a, r)
+	}
 	switch seat.Code(a.Code) {
 	case seat.Full:
 		if st.Status.Live() {
@@ -146,4 +150,15 @@ func (c *Checker) compareRefusal(a *Answer, st seat.Standing) string {
 		return tell(r.waits(a.Person) >= int(r.limits.MaxWaits) || r.bars(p, a.Person, "") != "", "the limit was not reached")
 	}
 	return "" // preconditions, offers and swaps name facts of the caller's, not of the log
+}
+
+// compareEntry: whoever claims early in a lottery is entered, unless the person waits or is entered too often already.
+func (c *Checker) compareEntry(a *Answer, r *realm) string {
+	switch seat.Code(a.Code) {
+	case seat.NotOpen, seat.Closed, seat.Full, seat.HeldInGroup:
+		return "the draw took entries"
+	case seat.LimitSeats:
+		return tell(r.waits(a.Person) >= int(r.limits.MaxWaits), "the limit of waits was not reached")
+	}
+	return ""
 }
