@@ -7,7 +7,7 @@ import "fmt"
 
 // Check runs every invariant of the state. It costs a look at everything: for tests, verification and the simulator.
 func (s *State) Check() error {
-	for _, check := range []func() error{s.CheckS1, s.CheckS2, s.CheckS4, s.CheckS5} {
+	for _, check := range []func() error{s.CheckS1, s.CheckS2, s.CheckS4, s.CheckS5, s.CheckL2} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -130,6 +130,41 @@ func (s *State) CheckS5() error {
 	}
 	if marked != len(s.unsettled) {
 		return fmt.Errorf("S5: %d pools are marked for promotion, %d are in the heap", marked, len(s.unsettled))
+	}
+	return nil
+}
+
+// CheckL2: no draw is forgotten. Every lottery before its draw is awaited once, or its seed is missing; every drawn one in
+// which somebody is still entered is under way.
+func (s *State) CheckL2() error {
+	awaited, begun := map[*pool]bool{}, map[*pool]bool{}
+	for _, p := range s.draws.awaited {
+		awaited[p] = true
+	}
+	for _, p := range s.draws.begun {
+		begun[p] = true
+	}
+	waits, draws, sealed := 0, 0, 0
+	for _, p := range s.poolList {
+		missing := p.lottery != nil && p.lottery.sealed
+		underWay := p.lottery != nil && p.lottery.drawn && p.entered > 0
+		if missing && !p.undrawn() || awaited[p] != (p.undrawn() && !missing) || begun[p] != underWay {
+			return fmt.Errorf("L2: pool %q with %d entered, undrawn %t: awaited %t, seed missing %t, draw under way %t", p.name,
+				p.entered, p.undrawn(), awaited[p], missing, begun[p])
+		}
+		if awaited[p] {
+			waits++
+		}
+		if underWay {
+			draws++
+		}
+		if missing {
+			sealed++
+		}
+	}
+	if waits != len(s.draws.awaited) || draws != len(s.draws.begun) || sealed != s.draws.sealed {
+		return fmt.Errorf("L2: %d lotteries are awaited, %d draws under way, %d seeds missing; noted are %d, %d, %d", waits, draws, sealed,
+			len(s.draws.awaited), len(s.draws.begun), s.draws.sealed)
 	}
 	return nil
 }
