@@ -31,7 +31,7 @@ export class Link {
 
   /** onClose is called once, also when the connection is cut from here. */
   constructor(make: SocketMaker, url: string,
-    private readonly on: { open(): void; push(body: Body): void; close(code: number, reason: string): void }) {
+    private readonly on: { open(): void; push(body: Body): void; late(answer: Body): void; close(code: number, reason: string): void }) {
     this.#socket = new make(url);
     this.#socket.onopen = () => on.open();
     this.#socket.onmessage = (event) => this.#read(event.data);
@@ -57,7 +57,13 @@ export class Link {
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
       this.send(message, (body) => {
-        if (done) return true;
+        if (done) {
+          // Nobody waits for it any more, but what it tells is not pushed as well.
+          if (!body || body["code"] !== undefined) return true;
+          if (body["durability"] === "preapproved") return false;
+          this.on.late(body);
+          return true;
+        }
         try {
           const outcome: Outcome = body ? judge(body) : { kind: "again", code: "network", lost: true };
           if (outcome.kind === "answer" && outcome.body["durability"] === "preapproved") {

@@ -3,6 +3,7 @@ import { Link, SILENCE_MS, PONG_MS, type SocketMaker } from "./link.js";
 import { backoff, sleep, type Body } from "./retry.js";
 import { events } from "./sse.js";
 import { HoldfastError, type ClaimAnswer, type Counts, type Cursor, type Opening, type PoolAnswer, type Row } from "./types.js";
+import { claimsOf } from "./wire.js";
 
 /** What changed of a person's standings, confirmed. */
 export interface Change {
@@ -180,6 +181,7 @@ export class Watch {
           return true;
         }),
         push: (body) => this.#push(body, "websocket"),
+        late: (body) => { for (const answer of claimsOf(body)) this.learn(answer); },
         close: (code, reason) => {
           this.#link = undefined;
           this.#stop.signal.removeEventListener("abort", stop);

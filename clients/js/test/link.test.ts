@@ -234,6 +234,29 @@ test("a pool that cannot be followed is refused; when busy, the next connection 
   expect(refused).toHaveLength(1);
 });
 
+test("the answer to a command that was given up is told all the same", async () => {
+  const h = start();
+  await tick();
+  await Fake.last.welcome();
+  const stop = new AbortController();
+  const claim = h.claim("a", "ann", { signal: stop.signal });
+  const basket = h.basket("ann", "each", [{ pool: "b" }, { pool: "c" }], { signal: stop.signal });
+  const given_up = Promise.allSettled([claim, basket]);
+  await tick();
+  const [first, second] = Fake.last.said.slice(-2);
+  stop.abort();
+  expect((await given_up).map((one) => one.status)).toEqual(["rejected", "rejected"]);
+  Fake.last.say({ reply: first.id, realm: "r", person: "ann", pool: "a", status: "seated", seat: 1, durability: "preapproved", as_of: 8 });
+  expect(watch.claims.size).toBe(0);
+  Fake.last.say({ reply: first.id, realm: "r", person: "ann", ...seated("a", 8), durability: "confirmed", as_of: 8 },
+    { reply: second.id, realm: "r", person: "ann", mode: "each", durability: "confirmed", as_of: 9,
+      items: [seated("b", 9), { pool: "c", refused: { code: "full" } }] });
+  expect([...watch.claims.values()]).toEqual([seated("a", 8), seated("b", 9)]);
+  void h.release("b", "ann").catch(() => {});
+  await tick();
+  expect(Fake.last.said.at(-1)).toMatchObject({ pool: "b", if_seq: 9 });
+});
+
 test("another log: rows and numbers of the old one are gone", async () => {
   const h = start();
   await tick();
