@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,4 +45,68 @@ func TestAbandonedAnswerIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnknownPoolIsLeftOut: the counts of the others come, and after a break too.
+func TestUnknownPoolIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t)
+		s.put("/v1/realms/spring/pools/c2", `{"capacity":1}`)
+		w, ctx := s.watch("ann", client.Cursor{}), t.Context()
+		w.Subscribe("nope", "c1", "none", "c2")
+		both := func(seated int) {
+			t.Helper()
+			have := map[string]int{}
+			until(t, w.Next, func(u client.Update) bool {
+				for _, c := range u.Pools {
+					have[c.Pool] = c.Seated
+				}
+				return have["c1"] == seated && have["c2"] == 1
+			})
+		}
+		s.world.client().Claim(ctx, "c2", "bob", client.About{})
+		s.world.client().Claim(ctx, "c1", "bob", client.About{})
+		both(1)
+		s.network.cut()
+		s.world.client().Claim(ctx, "c1", "cid", client.About{})
+		until(t, w.Next, func(u client.Update) bool {
+			for _, c := range u.Pools {
+				if c.Pool == "c1" && c.Seated == 2 {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// TestLatePush: a push of the subscription before does not move the cursor of the new one.
+func TestLatePush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(k *talk) {
+			k.greet()
+			for m := k.hear(); m != nil; m = k.hear() {
+				if m["do"] != "subscribe" {
+					continue
+				}
+				k.say(`{"push":"claims","person":"bob","as_of":99,"claims":[]}`)
+				time.Sleep(time.Second)
+				k.say(fmt.Sprintf(`{"reply":%v,"do":"subscribe"}`, m["id"]))
+				time.Sleep(time.Second)
+				k.say(`{"push":"claims","person":"bob","as_of":12,"claims":[]}`)
+			}
+		})
+		l := f.client().Dial(t.Context(), "", client.Cursor{})
+		defer l.Close()
+		until(t, l.Next, online)
+		l.Follow("bob", client.Cursor{Log: "aa", Seq: 7})
+		time.Sleep(500 * time.Millisecond)
+		if c := l.Cursor("bob"); c.Seq != 7 {
+			t.Fatalf("%+v", c)
+		}
+		time.Sleep(2 * time.Second)
+		if c := l.Cursor("bob"); c.Seq != 12 {
+			t.Fatalf("%+v", c)
+		}
+	})
 }

@@ -76,6 +76,7 @@ type followed struct {
 	cursor Cursor
 	rows   map[string]Standing // by pool; confirmed
 	told   bool                // since the connection is up
+	asked  uint64              // the subscribe that is not answered yet: what comes before is of another; 0 = none
 }
 
 func (b *board) init() {
@@ -135,6 +136,26 @@ func (b *board) cursor(person string) Cursor {
 	return Cursor{}
 }
 
+// expect notes which message subscribes to a person, and gives what to name in it.
+func (b *board) expect(person string, id uint64) Cursor {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.people[person]; f != nil {
+		f.asked = id
+		return f.cursor
+	}
+	return Cursor{}
+}
+
+// expected: that message was answered, and what comes now belongs to it.
+func (b *board) expected(person string, id uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.people[person]; f != nil && f.asked == id {
+		f.asked = 0
+	}
+}
+
 // up: a connection is there, to a server with that log. other: it is not the log of before, so nothing that is known can be
 // compared with what will be told.
 func (b *board) up(log string) (other bool) {
@@ -143,7 +164,7 @@ func (b *board) up(log string) (other bool) {
 	other = b.log != "" && b.log != log
 	b.log, b.linked = log, true
 	for _, f := range b.people {
-		f.told = false
+		f.told, f.asked = false, 0
 		if other {
 			for pool, s := range f.rows {
 				s.AsOf = 0
@@ -206,7 +227,7 @@ func (b *board) tell(realm string, p *claimsPush) []Standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.people[p.Person]
-	if f == nil {
+	if f == nil || f.asked != 0 {
 		return rows
 	}
 	for _, s := range rows {

@@ -184,6 +184,11 @@ func (l *Live) reply(h *head, line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.calls[h.Reply]
+	if asked, ok := l.asked[h.Reply]; ok {
+		delete(l.asked, h.Reply)
+		l.subscribedLocked(h, asked, line)
+		return
+	}
 	if c == nil {
 		l.unownedLocked(h, line)
 		return

@@ -154,6 +154,7 @@ type head struct {
 	Push       string          `json:"push"`
 	Do         string          `json:"do"`
 	Code       Code            `json:"code"`
+	Pool       string          `json:"pool"`
 	Durability Durability      `json:"durability"`
 	Items      json.RawMessage `json:"items"`
 	Status     json.RawMessage `json:"status"`

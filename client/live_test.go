@@ -246,7 +246,7 @@ func TestLiveCutAnywhere(t *testing.T) {
 			total++
 		}
 	}
-	if total < 16 {
+	if total < 12 { // messages may share a write
 		t.Fatalf("only %d places to cut", total)
 	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/internal/wire"
 	"holdfast/seat"
@@ -73,7 +74,8 @@ func (l *Live) Unfollow(person string) {
 	}
 }
 
-// Subscribe has the counts of pools told, and when they open, until Unsubscribe. Of a pool that does not exist nothing is told.
+// Subscribe has the counts of pools told, and when they open, until Unsubscribe. A pool that does not exist is left out:
+// name it again once it does.
 func (l *Live) Subscribe(pools ...string) { l.subscribe(wire.DoSubscribe, pools) }
 
 // Unsubscribe has them told no more.
@@ -83,7 +85,7 @@ func (l *Live) subscribe(do Kind, pools []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(pools) > 0 {
-		some := pools[:min(len(pools), wire.MaxPools)]
+		some := slices.Clone(pools[:min(len(pools), wire.MaxPools)])
 		pools = pools[len(some):]
 		for _, pool := range some {
 			if do == wire.DoSubscribe {
@@ -103,11 +105,39 @@ func (l *Live) subscribe(do Kind, pools []string) {
 func (l *Live) subscriptionLocked(do Kind, person string, pools []string) message {
 	l.ids++
 	m := message{ID: l.ids, Do: do, As: person, Pools: pools}
+	if do == wire.DoSubscribe {
+		l.asked[l.ids] = subscription{person, pools}
+	}
 	if person != "" && do == wire.DoSubscribe {
-		since := l.board.cursor(person)
+		since := l.board.expect(person, l.ids)
 		m.Log, m.From = since.Log, since.Seq
 	}
 	return m
+}
+
+// subscription is what one subscribe asked for.
+type subscription struct {
+	person string // empty: pools
+	pools  []string
+}
+
+// subscribedLocked takes the answer to a subscribe. The server takes all of its pools or none, so without one that does not
+// exist the others are asked for again.
+func (l *Live) subscribedLocked(h *head, asked subscription, line []byte) {
+	if h.Code == "" {
+		l.board.expected(asked.person, h.Reply)
+		return
+	}
+	l.client.logger.Warn("holdfast: a subscription was refused", "code", string(h.Code), "pool", h.Pool, "person", asked.person)
+	if h.Code != UnknownPool || !slices.Contains(asked.pools, h.Pool) {
+		return
+	}
+	delete(l.pools, h.Pool)
+	l.board.drop(h.Pool)
+	rest := slices.DeleteFunc(slices.Clone(asked.pools), func(pool string) bool { return !l.pools[pool] })
+	if len(rest) > 0 && l.link != nil {
+		l.link.send(l.subscriptionLocked(wire.DoSubscribe, "", rest))
+	}
 }
 
 // Watcher tells one person's claims, and the counts and the opening of pools, for as long as it is open. Its methods may be
