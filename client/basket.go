@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"holdfast/internal/wire"
@@ -71,7 +72,7 @@ func (c *Client) decideBasket(ctx context.Context, person string, r *request) (a
 		return a, doubt, err
 	}
 	for n := 1; a.Durability == Preapproved; n++ {
-		doubt = true
+		doubt = doubt || a.taken()
 		held := *r
 		held.query = url.Values{"wait": {"confirmed"}, "timeout": {strconv.FormatInt(c.cfg.HoldAnswer.Milliseconds(), 10)}}
 		if n > 1 && !sleep(ctx, c.backoff(n)) {
@@ -81,11 +82,17 @@ func (c *Client) decideBasket(ctx context.Context, person string, r *request) (a
 		if err != nil && !passing(err) {
 			return a, doubt, nil
 		}
+		doubt = doubt || res.doubt || inDoubt(err)
 		if later, unread := c.readBasket(person, res); err == nil && unread == nil {
 			a = later
 		}
 	}
 	return a, doubt, nil
+}
+
+// taken says whether some item is not refused.
+func (a *BasketAnswer) taken() bool {
+	return a.Refusal == nil && slices.ContainsFunc(a.Items, func(it Answer) bool { return !it.Refused() })
 }
 
 func (c *Client) readBasket(person string, res response) (BasketAnswer, error) {

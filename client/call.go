@@ -368,9 +368,11 @@ func (c *Call) finishLocked(fault *Error) {
 func (c *Call) abandon(cause error) {
 	c.live.mu.Lock()
 	defer c.live.mu.Unlock()
-	doubt := c.ask.Do != ToLook && (c.out || c.doubt)
-	c.finishLocked(&Error{Code: brokenCode, Detail: "no answer in time", cause: cause, InDoubt: doubt, Attempts: c.attempts})
+	c.finishLocked(&Error{Code: brokenCode, Detail: "no answer in time", cause: cause, InDoubt: c.inDoubtLocked(), Attempts: c.attempts})
 }
+
+// inDoubtLocked says whether it may have taken effect, or be on its way.
+func (c *Call) inDoubtLocked() bool { return c.ask.Do != ToLook && (c.out || c.doubt) }
 
 // NextBasket is Next for a basket.
 func (c *Call) NextBasket(ctx context.Context) (BasketAnswer, error) {

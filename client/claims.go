@@ -112,7 +112,7 @@ func (c *Client) decide(ctx context.Context, r, again *request) (a Answer, doubt
 		if err != nil && !passing(err) {
 			return a, doubt, nil
 		}
-		doubt = doubt || res.doubt
+		doubt = doubt || res.doubt || inDoubt(err)
 		if later, unread := c.read(&held, res); err == nil && unread == nil {
 			a = later
 		}

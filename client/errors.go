@@ -125,6 +125,12 @@ func passing(err error) bool {
 	return ok && e.passes()
 }
 
+// inDoubt says whether err is an *Error of what may have taken effect.
+func inDoubt(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.InDoubt
+}
+
 func broken(detail string, cause error, inDoubt bool) *Error {
 	return &Error{Code: brokenCode, Detail: detail, cause: cause, InDoubt: inDoubt}
 }

@@ -122,6 +122,7 @@ func (l *Live) end(why *Error) {
 	l.err = why
 	for _, call := range l.calls {
 		fault := *why
+		fault.InDoubt = call.inDoubtLocked()
 		call.finishLocked(&fault)
 	}
 	l.board.down()

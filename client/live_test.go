@@ -398,10 +398,18 @@ func TestCloseEndsAll(t *testing.T) {
 		}()
 		synctest.Wait()
 		l.Close()
+		doubts := 0
 		for range 4 {
-			if err := <-errs; !errors.Is(err, client.ErrClosed) {
+			err := <-errs
+			if !errors.Is(err, client.ErrClosed) {
 				t.Error(err)
 			}
+			if fault, ok := errors.AsType[*client.Error](err); ok && fault.InDoubt {
+				doubts++
+			}
+		}
+		if doubts != 2 {
+			t.Errorf("%d in doubt, want the two that were sent", doubts)
 		}
 		if _, err := l.Claim(t.Context(), "c1", "ann", client.About{}); !errors.Is(err, client.ErrClosed) || !errors.Is(l.Err(), client.ErrClosed) {
 			t.Error(err)
