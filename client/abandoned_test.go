@@ -2,7 +2,9 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -109,4 +111,17 @@ func TestLatePush(t *testing.T) {
 			t.Fatalf("%+v", c)
 		}
 	})
+}
+
+// TestCutMayHaveArrived: only a connection that never was proves that nothing was sent.
+func TestCutMayHaveArrived(t *testing.T) {
+	for _, cut := range []error{errCut, errDial} {
+		w := newWorld(t)
+		w.faults(func(int, *http.Request, func() *http.Response) (*http.Response, error) { return nil, cut })
+		c := w.client(func(cfg *client.Config) { cfg.Attempts = 1 })
+		_, err := c.Claim(t.Context(), "c1", "ann", client.About{})
+		if fault, ok := errors.AsType[*client.Error](err); !ok || fault.InDoubt != (cut == errCut) {
+			t.Errorf("%v: %v", cut, err)
+		}
+	}
 }

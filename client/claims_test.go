@@ -242,7 +242,7 @@ func TestCutAnywhere(t *testing.T) {
 				w.faults(func(n int, r *http.Request, pass func() *http.Response) (*http.Response, error) {
 					if n == cut && lost == "request" {
 						fired = true
-						return nil, errCut
+						return nil, errDial
 					}
 					wrote(r)
 					res := pass()

@@ -52,7 +52,7 @@ func TestWhatIsAskedAgain(t *testing.T) {
 					wrote(r)
 					return pass(), nil
 				case c.answer == nil:
-					return nil, errCut
+					return nil, errDial
 				}
 				wrote(r)
 				return c.answer(), nil

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"holdfast/internal/wire"
@@ -70,8 +69,6 @@ func (c *Client) attempt(ctx context.Context, r *request, refused string) (res r
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.AttemptTimeout)
 	defer cancel()
-	var sent atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	req, err := c.build(ctx, r, token)
 	if err != nil {
 		return res, token, &Error{Code: malformedCode, Detail: "the request cannot be made", cause: err}
@@ -79,7 +76,7 @@ func (c *Client) attempt(ctx context.Context, r *request, refused string) (res r
 	changes := r.method != http.MethodGet
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return res, token, broken("no answer", err, changes && sent.Load())
+		return res, token, broken("no answer", err, changes && !unsent(err))
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(c.cfg.MaxMessage)+1))
@@ -94,6 +91,12 @@ func (c *Client) attempt(ctx context.Context, r *request, refused string) (res r
 		fault.InDoubt = fault.InDoubt && changes
 	}
 	return response{status: answer.StatusCode, body: body}, token, fault
+}
+
+// unsent says whether a request that failed has certainly not left: there was no connection.
+func unsent(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "dial"
 }
 
 // token asks for the token to show; one that was refused already is no use.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -38,7 +39,10 @@ type world struct {
 	fault  func(n int, r *http.Request, pass func() *http.Response) (*http.Response, error) // n counts attempts from 1; nil = none
 }
 
-var errCut = errors.New("cut")
+var (
+	errCut  = errors.New("cut")
+	errDial = &net.OpError{Op: "dial", Err: errCut}
+)
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, log: memlog.New()}
