@@ -44,6 +44,7 @@ func (c *Client) Basket(ctx context.Context, person string, mode Mode, items ...
 		list[i].Seq, learnt[i] = c.stand(place{person, it.Pool}, it.About)
 	}
 	r := &request{method: http.MethodPost, path: "/baskets", body: map[string]any{"person": person, "mode": mode, "items": list}}
+	defer c.swapped(person, list)
 	a, doubt, err := c.decideBasket(ctx, person, r)
 	if err != nil || doubt || !a.Certain() {
 		return a, err
@@ -110,6 +111,15 @@ func (c *Client) rememberBasket(person string, a *BasketAnswer) {
 		item := &a.Items[i]
 		item.Person = person
 		c.remember(item)
+	}
+}
+
+// swapped: of the seats that a certain answer may have given up, its items do not tell.
+func (c *Client) swapped(person string, items []itemBody) {
+	for _, it := range items {
+		if it.Swap != "" {
+			c.known.lose(place{person, it.Swap})
+		}
 	}
 }
 

@@ -184,10 +184,12 @@ func (l *Live) reply(h *head, line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.calls[h.Reply]
-	if asked, ok := l.asked[h.Reply]; ok {
-		delete(l.asked, h.Reply)
-		l.subscribedLocked(h, asked, line)
-		return
+	if l.link != nil {
+		if asked, ok := l.link.asked[h.Reply]; ok {
+			delete(l.link.asked, h.Reply)
+			l.subscribedLocked(h, asked, line)
+			return
+		}
 	}
 	if c == nil {
 		l.unownedLocked(h, line)
@@ -282,6 +284,9 @@ func (c *Call) answerLocked(h *head, line []byte) {
 	}
 	c.stage.answer = a
 	c.live.learn(&a)
+	if a.Certain() {
+		c.live.client.swapped(c.person, append(c.ask.Items, itemBody{Swap: c.ask.Swap}))
+	}
 	if a.Certain() && (!c.ask.Recorded || a.Durability == Recorded) {
 		c.finishLocked(nil)
 		return

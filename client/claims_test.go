@@ -366,6 +366,22 @@ func TestPreapprovedWhenTimeIsUp(t *testing.T) {
 	})
 }
 
+// TestSwapGivesUp: after a swap the seat given up may be claimed again, though nothing has told what became of it.
+func TestSwapGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("/v1/realms/spring/pools/c2", `{"capacity":1}`)
+		c, ctx := w.client(), t.Context()
+		c.Claim(ctx, "c1", "ann", client.About{})
+		if a, err := c.Swap(ctx, "c2", "c1", "ann", client.About{}); err != nil || !a.Seated() {
+			t.Fatalf("%+v %v", a, err)
+		}
+		if a, err := c.Claim(ctx, "c1", "ann", client.About{}); err != nil || !a.Seated() {
+			t.Fatalf("%+v %v", a, err)
+		}
+	})
+}
+
 func TestBasket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

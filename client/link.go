@@ -23,7 +23,8 @@ type link struct {
 	token string       // what it was opened with
 	heard atomic.Int64 // when something came last, in nanoseconds since born
 	born  time.Time
-	quiet atomic.Int64 // how long silence is in order, in nanoseconds
+	quiet atomic.Int64            // how long silence is in order, in nanoseconds
+	asked map[uint64]subscription // not answered yet; guarded by the Live's mu
 
 	mu   sync.Mutex // guards what follows
 	out  []byte     // what is to be written; each message ends in a line break
@@ -36,7 +37,7 @@ func (l *Live) dial(ctx context.Context, refused string) (*link, string, *Error)
 	if fault != nil {
 		return nil, token, fault
 	}
-	k := &link{live: l, token: token, born: time.Now(), wake: make(chan struct{}, 1)}
+	k := &link{live: l, token: token, born: time.Now(), wake: make(chan struct{}, 1), asked: map[uint64]subscription{}}
 	options := &websocket.DialOptions{
 		HTTPClient:     l.client.http,
 		HTTPHeader:     http.Header{},

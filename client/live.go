@@ -27,11 +27,10 @@ type Live struct {
 
 	mu    sync.Mutex // guards what follows
 	ids   uint64
-	calls map[uint64]*Call        // pending
-	pools map[string]bool         // subscribed
-	asked map[uint64]subscription // not answered yet, on the connection that is up
-	link  *link                   // nil: no connection is up
-	err   error                   // why it ended; nil: it has not
+	calls map[uint64]*Call // pending
+	pools map[string]bool  // subscribed
+	link  *link            // nil: no connection is up
+	err   error            // why it ended; nil: it has not
 }
 
 // helloID is the number of the first message of every connection; commands have higher ones.
@@ -51,7 +50,7 @@ func (c *Client) open(ctx context.Context, person string, from Cursor, invalid e
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Live{
 		client: c, person: person, cancel: cancel, done: make(chan struct{}), slots: make(chan struct{}, c.cfg.InFlight),
-		ids: helloID, calls: map[uint64]*Call{}, pools: map[string]bool{}, asked: map[uint64]subscription{},
+		ids: helloID, calls: map[uint64]*Call{}, pools: map[string]bool{},
 	}
 	l.board.init()
 	if person != "" {
@@ -198,7 +197,6 @@ func (l *Live) begin(k *link, hello wire.Hello) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.link = k
-	clear(l.asked)
 	for _, person := range l.board.followedNow() {
 		if person != l.person {
 			k.send(l.subscriptionLocked(wire.DoSubscribe, person, nil))

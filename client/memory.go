@@ -55,6 +55,14 @@ func (m *memory) correct(p place, v version) {
 	m.putLocked(p, v)
 }
 
+// lose drops what was known of p: it has changed, and nobody said to what.
+func (m *memory) lose(p place) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.young, p)
+	delete(m.old, p)
+}
+
 // forget drops everything: it was of another log.
 func (m *memory) forget() {
 	m.mu.Lock()

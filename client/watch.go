@@ -101,12 +101,12 @@ func (l *Live) subscribe(do Kind, pools []string) {
 	}
 }
 
-// subscriptionLocked makes the message.
+// subscriptionLocked makes the message, for the connection that is up.
 func (l *Live) subscriptionLocked(do Kind, person string, pools []string) message {
 	l.ids++
 	m := message{ID: l.ids, Do: do, As: person, Pools: pools}
 	if do == wire.DoSubscribe {
-		l.asked[l.ids] = subscription{person, pools}
+		l.link.asked[l.ids] = subscription{person, pools}
 	}
 	if person != "" && do == wire.DoSubscribe {
 		since := l.board.expect(person, l.ids)
@@ -135,7 +135,7 @@ func (l *Live) subscribedLocked(h *head, asked subscription, line []byte) {
 	delete(l.pools, h.Pool)
 	l.board.drop(h.Pool)
 	rest := slices.DeleteFunc(slices.Clone(asked.pools), func(pool string) bool { return !l.pools[pool] })
-	if len(rest) > 0 && l.link != nil {
+	if len(rest) > 0 {
 		l.link.send(l.subscriptionLocked(wire.DoSubscribe, "", rest))
 	}
 }

@@ -130,8 +130,8 @@ func (c *Config) validate() error {
 		return errors.New("server: MaxDelay must be above 0, MaxStreams at least 1")
 	case c.PlainHTTPBehindAProxy && (c.Auth == nil || c.TLS != nil):
 		return errors.New("server: PlainHTTPBehindAProxy goes with Auth, and without TLS")
-	case c.PersonRate <= 0 || c.PersonBurst < 1:
-		return errors.New("server: PersonRate must be above 0, PersonBurst at least 1")
+	case !(c.PersonRate >= 0.001 && c.PersonRate <= 1e6) || c.PersonBurst < 1 || c.PersonBurst > 1e6: // NaN is neither
+		return errors.New("server: PersonRate must be 0.001 to 1,000,000, PersonBurst 1 to 1,000,000")
 	case c.SocketQueue < 4<<10 || c.BackendQueue < c.SocketQueue || c.SocketPending < 1 || c.BackendPending < 1:
 		return errors.New("server: SocketQueue must be at least 4096 and at most BackendQueue, SocketPending and BackendPending at least 1")
 	case c.HelloWait <= 0 || c.Ping <= 0 || c.SocketDead <= c.Ping || c.ReturnWithin < 0:

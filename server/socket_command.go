@@ -132,7 +132,9 @@ func (s *socket) command(m *wire.Message, person string) {
 		s.fail(m.ID, err)
 		return
 	}
-	s.house.load.Answered()
+	if asksForPlace(m) {
+		s.house.load.Answered()
+	}
 	s.decided(m, &p, body)
 	if !p.answer.Confirmed() {
 		if !m.Quiet {
@@ -154,9 +156,7 @@ func (s *socket) turnedAway(m *wire.Message, person string) *wire.Problem {
 	if len(s.record) >= s.most {
 		return &piled
 	}
-	switch m.Do {
-	case wire.DoClaim, wire.DoBasket, wire.DoSwap:
-	default:
+	if !asksForPlace(m) {
 		return nil
 	}
 	if wait := s.house.limit(&s.id); wait > 0 {
@@ -173,6 +173,11 @@ func (s *socket) turnedAway(m *wire.Message, person string) *wire.Problem {
 		return &p
 	}
 	return nil
+}
+
+// asksForPlace says whether a command asks for a place that the person does not have.
+func asksForPlace(m *wire.Message) bool {
+	return m.Do == wire.DoClaim || m.Do == wire.DoBasket || m.Do == wire.DoSwap
 }
 
 // Made once: they must cost nothing.

@@ -107,7 +107,15 @@ func (s *socket) recorded() {
 	s.house.recordings.await(s, at)
 }
 
+// await has s woken when more than seen is recorded.
 func (r *recordings) await(s *socket, seen uint64) {
+	r.enter(s, seen)
+	if s.house.recorder.Recorded() > seen { // what waits for all may have heard of it before s came
+		s.nudge(func(n *nudges) { n.settled = true })
+	}
+}
+
+func (r *recordings) enter(s *socket, seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets == nil {

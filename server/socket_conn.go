@@ -61,6 +61,7 @@ type line struct {
 	silent atomic.Int32 // visits of the sweeper since something came
 	budget atomic.Int64 // bytes that may still come; the sweeper fills it up
 	broken bool         // the budget was used up once; the reader's own
+	lost   atomic.Bool  // a write failed
 }
 
 // Bounds of what a line may bring, in bytes. The rate is for who has few frames and many bytes; frames are counted besides.
@@ -92,6 +93,20 @@ func (l *line) Read(p []byte) (int, error) {
 		l.socket.end(wire.CloseFlood, "more than a person sends")
 	} else {
 		l.socket.end(wire.CloseStranger, "hello first")
+	}
+	return n, err
+}
+
+// Write gives the other side its time to take it. The library writes from the reader's goroutine too: what it closes with.
+// After a failed write it has had its time: a close frame would not get through either.
+func (l *line) Write(p []byte) (int, error) {
+	if l.lost.Load() {
+		return 0, net.ErrClosed
+	}
+	l.Conn.SetWriteDeadline(time.Now().Add(l.socket.house.cfg.FeedWrite)) // an error shows at the write
+	n, err := l.Conn.Write(p)
+	if err != nil {
+		l.lost.Store(true)
 	}
 	return n, err
 }
@@ -276,10 +291,13 @@ const (
 	floodBurst = 40
 )
 
-// count takes one frame or message from the allowance, where there is one; false: it is used up.
+// count takes one frame or message from the allowance, where there is one; false: it must not be handled any more.
 func (s *socket) count() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c := s.closing.code; c != 0 && c != wire.CloseRestart { // whoever is sent away is not decided for
+		return false
+	}
 	if !s.flood.watched {
 		return true
 	}

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"runtime/debug"
-	"time"
 
 	"github.com/lxzan/gws"
 
@@ -129,17 +128,12 @@ func (s *socket) beat(n *nudges) {
 		return
 	}
 	if n.ping {
-		s.deadline()
 		s.ws.WritePing(nil)
 	}
 	if n.pong != nil {
-		s.deadline()
 		s.ws.WritePong(n.pong)
 	}
 }
-
-// deadline gives the other side its time to take the next write. It sets the connection's own: an error shows at the write.
-func (s *socket) deadline() { s.line.Conn.SetWriteDeadline(time.Now().Add(s.house.cfg.FeedWrite)) }
 
 // flush writes what there is.
 func (s *socket) flush() {
@@ -162,7 +156,6 @@ func (s *socket) write() {
 				end = bytes.IndexByte(rest, '\n') + 1
 			}
 		}
-		s.deadline()
 		if s.ws.WriteMessage(gws.OpcodeText, rest[:end-1]) != nil {
 			break
 		}
@@ -180,7 +173,6 @@ func (s *socket) close(c closing) {
 	s.closed = true
 	s.house.gauges.cut(c.code)
 	s.unwatch()
-	s.deadline()
 	s.ws.WriteClose(uint16(c.code), []byte(c.reason))
 }
 

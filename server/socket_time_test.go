@@ -9,8 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"holdfast/auth"
 	"holdfast/internal/memlog"
+	"holdfast/seat"
 	"holdfast/server"
 )
 
@@ -48,6 +51,37 @@ func TestSocketStranger(t *testing.T) {
 		p.hear("reply=1 code=unknown_realm")
 		p.closed(4404)
 		s.hello("ann") // and there is room
+	})
+}
+
+// TestSocketSaysWhy: also after it was quiet for longer than a write may take, a frame that is too large hears 1009.
+func TestSocketSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.term()
+		p := s.hello("ann")
+		time.Sleep(15 * time.Second) // before the first ping
+		sent := make(chan struct{})
+		go func() { // it is cut before all of it is read
+			defer close(sent)
+			p.conn.Write(t.Context(), websocket.MessageText, make([]byte, 17000))
+		}()
+		p.closed(1009)
+		<-sent
+	})
+}
+
+// TestSocketCondemned: what stands behind a hello that is refused is not decided.
+func TestSocketCondemned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, nil)
+		s.term()
+		p := s.connect("spring")
+		p.say("%s", `{"id":1,"do":"hello","person":"a b"}`+"\n"+`{"id":2,"do":"hello","person":"ann"}`+"\n"+`{"id":3,"do":"claim","pool":"c1"}`)
+		p.closed(4400)
+		if a, err := s.engine.Do("spring", seat.Look{Pool: "c1", Person: "ann"}); err != nil || a.Status != seat.None {
+			t.Errorf("%+v, %v", a.Standing, err)
+		}
 	})
 }
 

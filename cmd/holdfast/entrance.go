@@ -58,8 +58,14 @@ func (e *entrance) flags() []flagGroup {
 
 // open puts into cfg what the flags say. It opens cfg.Auth, if anything says who may ask: close it.
 func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (err error) {
-	if e.PersonRate <= 0 || e.PersonBurst < 1 || e.MaxInFlight < 1 || e.MaxConnections < 1 {
-		return &usageError{errors.New("--person-rate must be above 0, --person-burst, --max-in-flight and --max-connections at least 1")}
+	if !(e.PersonRate >= 0.001 && e.PersonRate <= 1e6) || e.PersonBurst < 1 || e.PersonBurst > 1e6 { // NaN is neither
+		return &usageError{errors.New("--person-rate must be 0.001 to 1000000, --person-burst 1 to 1000000")}
+	}
+	if e.MaxInFlight < 1 || e.MaxConnections < 1 {
+		return &usageError{errors.New("--max-in-flight and --max-connections must be at least 1")}
+	}
+	if e.JWT.PersonClaim != auth.DefaultConfig().JWT.PersonClaim && e.JWT.SecretFile+e.JWT.JWKS == "" {
+		return &usageError{errors.New("--jwt-person-claim needs --jwt-secret or --jwt-jwks")}
 	}
 	cfg.Origins, cfg.PlainHTTPBehindAProxy = e.Origins, e.BehindAProxy
 	cfg.MaxConnections, cfg.ReturnWithin = connections(e.MaxConnections, openFiles(), logger), e.ReturnWithin

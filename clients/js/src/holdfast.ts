@@ -173,6 +173,7 @@ export class Holdfast {
       if (if_seq === undefined) guessed.add(it.pool);
       return { ...it, if_seq: if_seq ?? 0 };
     });
+    const swapped = items.flatMap((it) => it.swap ?? []); // the answer does not tell what became of them
     let mayHaveWorked = command.do === "accept"; // its offer is its precondition
     const seen = (body: Body) => { mayHaveWorked ||= body["status"] !== "refused"; };
     return this.#settle(async (signal, n) => {
@@ -189,7 +190,7 @@ export class Holdfast {
         }
         for (const it of items) it.if_seq = known.find(([pool]) => pool === it.pool)?.[1] ?? it.if_seq;
       }
-    }, shape, options);
+    }, shape, options).finally(() => { for (const pool of swapped) this.#known.lose(person, pool); });
   }
 
   /** One try, over the person's connection if it is open, else over HTTP. After a failure always over HTTP, if that can be. */

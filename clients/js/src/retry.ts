@@ -86,6 +86,9 @@ export class Known {
     if (this.#rows.size > this.most) this.#rows.delete(this.#rows.keys().next().value!);
   }
 
+  /** It has changed, and nobody said to what. */
+  lose(person: string, pool: string): void { this.#rows.delete(pool + " " + person); }
+
   /** The log is another one: no number of the old one means anything. */
   forget(): void { this.#rows.clear(); }
 }

@@ -74,6 +74,13 @@ test("refusals are results, with their fact", async () => {
   expect(await client("nowhere").standings("ann")).toMatchObject({ status: "refused", refused: { code: "unknown_realm" } });
 });
 
+test("what a swap gave up may be claimed again", async () => {
+  const h = client(await realm(server, { a: { capacity: 1 }, b: { capacity: 1 } }));
+  await h.claim("a", "ann");
+  expect(await h.swap("b", "ann", "a")).toMatchObject({ status: "seated" });
+  expect(await h.claim("a", "ann")).toMatchObject({ status: "seated" });
+});
+
 test("swap, basket, offer and accept", async () => {
   const h = client(await realm(server, { a: { capacity: 1 }, b: { capacity: 1 }, c: { capacity: 1, waitlist: 0 },
     o: { capacity: 1, promotion: "offer", answer_seconds: 3600 } }));
