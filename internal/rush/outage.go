@@ -105,8 +105,9 @@ func (p *play) runs() []bool {
 	return append(orderly, true)
 }
 
-// findGaps finds for each outage the longest time, touching it, in which no student got an answer.
-func findGaps(c *crowd, outages []outage) {
+// findGaps finds for each outage the longest time, touching it, in which no student got an answer. Where none came any more, it lasts until
+// end, the act's.
+func findGaps(c *crowd, outages []outage, end time.Duration) {
 	if len(outages) == 0 {
 		return
 	}
@@ -117,6 +118,7 @@ func findGaps(c *crowd, outages []outage) {
 		}
 	})
 	slices.Sort(heard)
+	heard = append(heard, end)
 	for i := range outages {
 		o := &outages[i]
 		for at, _ := slices.BinarySearch(heard, o.began); at < len(heard); at++ {

@@ -237,7 +237,6 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	findGaps(c, p.outages)
 	more, err := readAnswers(c, func(r *record) bool { return r.act > 2 })
 	if err != nil {
 		return nil, err
@@ -280,6 +279,7 @@ func (p *play) acts(ctx context.Context) (opening, university *stage, err error)
 	}
 	p.progress.phase("act 2", len(p.plan.order), p.crowd)
 	university, err = p.interrupted(ctx, len(p.plan.order), playUniversity)
+	findGaps(p.crowd, p.outages, p.crowd.now())
 	return opening, university, err
 }
 
