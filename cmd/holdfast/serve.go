@@ -34,8 +34,14 @@ type serveConfig struct {
 	Logger   *slog.Logger
 }
 
+// defaultServe is what serve runs with where no flag says otherwise. Drain and Slack are together at most 25 s:
+// Kubernetes kills 30 s after its signal.
+func defaultServe() serveConfig {
+	return serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second, Slack: 5 * time.Second}
+}
+
 func newServe() *cobra.Command {
-	cfg := serveConfig{Data: defaultData, Listen: "127.0.0.1:7700", Drain: 20 * time.Second, Slack: 5 * time.Second}
+	cfg := defaultServe()
 	format, level := "text", slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:   "serve",

@@ -196,3 +196,23 @@ func TestSecondSignal(t *testing.T) {
 		t.Errorf("the second signal ends it after %s with %s", time.Since(began), c.cmd.ProcessState)
 	}
 }
+
+// TestStopFitsThirtySeconds: without flags a stop ends, also one that hangs, before Kubernetes kills the process.
+func TestStopFitsThirtySeconds(t *testing.T) {
+	t.Parallel()
+	drain, err := newServe().Flags().GetDuration("drain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := defaultServe()
+	if drain != cfg.Drain || drain < mirrorLeast {
+		t.Errorf("--drain is %v, of which the database gets %v at least; the default is %v", drain, mirrorLeast, cfg.Drain)
+	}
+	if most := drain + cfg.Slack; cfg.Slack <= mirrorLeast || most > 25*time.Second {
+		t.Errorf("a stop takes up to %v, %v of it beyond --drain", most, cfg.Slack)
+	}
+	expect(t, "the description", newServe().Long, "exit code 1 five seconds after --drain")
+	if cfg.Slack != 5*time.Second {
+		t.Errorf("the description says five seconds, not %v", cfg.Slack)
+	}
+}
