@@ -218,6 +218,15 @@ func (r benchRecorder) Status() (string, time.Duration, error) {
 // listenOurs serves an engine on a directory, with a SQLite mirror that writes beside. The pools hold few, so that nearly
 // every answer is a place in line.
 func listenOurs(b *testing.B, mirrored bool, log *batches, change ...func(*server.Config)) string {
+	l, err := server.Listen("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	serveOurs(b, l, mirrored, log, change...)
+	return l.Addr().String()
+}
+
+func serveOurs(b *testing.B, l net.Listener, mirrored bool, log *batches, change ...func(*server.Config)) {
 	cfg := engine.DefaultConfig()
 	cfg.OnBatch = log.add
 	e, err := engine.OpenDir(b.TempDir(), cfg)
@@ -237,10 +246,6 @@ func listenOurs(b *testing.B, mirrored bool, log *batches, change ...func(*serve
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := server.Listen("127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
 	go s.Serve(l)
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -255,7 +260,6 @@ func listenOurs(b *testing.B, mirrored bool, log *batches, change ...func(*serve
 			b.Fatal(err)
 		}
 	}
-	return l.Addr().String()
 }
 
 func runMirror(b *testing.B, e *engine.Engine) server.Recorder {

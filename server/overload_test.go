@@ -121,7 +121,11 @@ func overloadOnce(b *testing.B, name string, conns []int, crowd int, span time.D
 	peak = max(peak, o.closed(b, best, 3*time.Second).rate(confirmed))
 	b.ReportMetric(peak, "peak/s")
 	b.ReportMetric(float64(best), "peak-conns")
-	b.ReportMetric(flood.rate(confirmed, late, turned, wrong)/peak, "offered/peak")
+	offered := flood.rate(confirmed, late, turned, wrong) / peak
+	if name == "capped" && offered < 9 {
+		b.Errorf("only %.1f times the peak was offered: it shows nothing of ten times", offered)
+	}
+	b.ReportMetric(offered, "offered/peak")
 	b.ReportMetric(flood.rate(confirmed), "goodput/s")
 	b.ReportMetric(flood.rate(confirmed)/peak, "goodput/peak")
 	b.ReportMetric(flood.p99(confirmed), "p99-in-ms")
@@ -364,7 +368,7 @@ func (o *overload) closed(b *testing.B, n int, span time.Duration) *load {
 		})
 	}
 	all.Wait()
-	return gather(list, began)
+	return gather(b, list, began)
 }
 
 // open sends rate requests a second, each when it is due, over whichever of n connections is free.
@@ -390,7 +394,7 @@ func (o *overload) open(b *testing.B, n int, rate float64, span time.Duration) *
 		close(c.sent)
 	}
 	all.Wait()
-	l := gather(list, began)
+	l := gather(b, list, began)
 	l.took, l.missed = span, missed // the last answers come a little later
 	return l
 }
@@ -420,11 +424,14 @@ func (o *overload) send(b *testing.B, free chan *client, began time.Time, rate f
 	return missed
 }
 
-func gather(list []*client, began time.Time) *load {
+func gather(b *testing.B, list []*client, began time.Time) *load {
 	l := &load{took: time.Since(began)}
 	for _, c := range list {
 		c.Close()
 		l.requests = append(l.requests, c.done...)
+	}
+	if n := l.count(wrong); n > 0 {
+		b.Errorf("%d answers were wrong", n)
 	}
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,8 +16,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/server"
 )
 
 // benchFlight is how many claims one connection has in flight.
@@ -29,6 +35,12 @@ func dialSocket(b testing.TB, addr, hello string) (net.Conn, *bufio.Reader) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return conn, sayHello(b, conn, hello)
+}
+
+// sayHello is dialSocket over a connection that is there.
+func sayHello(b testing.TB, conn net.Conn, hello string) *bufio.Reader {
+	b.Helper()
 	fmt.Fprintf(conn, "GET /v1/realms/spring/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	r := bufio.NewReaderSize(conn, 4<<10)
 	for {
@@ -46,7 +58,7 @@ func dialSocket(b testing.TB, addr, hello string) (net.Conn, *bufio.Reader) {
 	if text, err := readText(r, nil); err != nil || !bytes.Contains(text, []byte(`"do":"hello"`)) {
 		b.Fatalf("%s %v", text, err)
 	}
-	return conn, r
+	return r
 }
 
 func textFrame(b []byte, text string) []byte {
@@ -183,43 +195,79 @@ func (s *socketSide) claims(i int, who string, n int) error {
 	return nil
 }
 
+// smallSend has the kernel keep little of what its connections are sent: whoever does not read stalls the server, and not only the kernel.
+type smallSend struct{ net.Listener }
+
+const (
+	smallBuffer = 4 << 10
+	stallers    = 32 // who follow, and do not read
+)
+
+func (l smallSend) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		err = c.(*net.TCPConn).SetWriteBuffer(smallBuffer)
+	}
+	return c, err
+}
+
+// dialSmall connects with a small buffer for what comes; afterwards would be too late, for the room has been promised then.
+func dialSmall(b *testing.B, addr string) net.Conn {
+	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (failed error) {
+		err := raw.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, smallBuffer)
+		})
+		return errors.Join(err, failed)
+	}}
+	c, err := d.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
 // BenchmarkStalledReaders reports the p99 of claims over 32 WebSockets, one at a time on each, while 32 others follow the same pools and
-// read nothing, and while they read; in turns in one run.
+// read nothing, and while they read; in turns in one run. It fails unless those who read nothing had the server keep what they do
+// not take, or cut them: reported are the bytes kept, at the most, and how many were cut, in all rounds.
 func BenchmarkStalledReaders(b *testing.B) {
 	var log batches
-	addr := listenOurs(b, false, &log)
+	var metrics prometheus.Gatherer
+	l, err := server.Listen("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	serveOurs(b, smallSend{l}, false, &log, func(c *server.Config) { metrics = c.Gatherer })
+	cut := func() float64 { return metricOf(b, metrics, "holdfast_sockets_closed_total", "4500") }
 	var reading, stalled []time.Duration
-	pools := make([]string, 64)
-	for i := range pools {
-		pools[i] = fmt.Sprintf("%q", fmt.Sprintf("c%d", i))
-	}
-	followers := func(read bool) (end func()) {
-		conns := []net.Conn{}
-		for i := range 32 {
-			c, r := dialSocket(b, addr, fmt.Sprintf(`{"id":1,"do":"hello","person":"f%d"}`, i))
-			c.(*net.TCPConn).SetReadBuffer(4 << 10)
-			c.Write(textFrame(nil, `{"id":2,"do":"subscribe","pools":[`+strings.Join(pools, ",")+`]}`))
-			if read {
-				go io.Copy(io.Discard, r)
-			}
-			conns = append(conns, c)
-		}
-		return func() {
-			for _, c := range conns {
-				c.Close()
-			}
-		}
-	}
+	mostQueued, allCut := 0.0, 0.0
 	for i := range b.N {
 		for _, read := range []bool{i%2 == 0, i%2 != 0} {
-			end := followers(read)
-			each := timedClaims(b, addr, fmt.Sprintf("n%d%v", i, read))
-			if end(); read {
+			end := followers(b, l.Addr().String(), read)
+			before, stop := cut(), make(chan struct{})
+			queued := make(chan float64, 1)
+			go func() {
+				defer close(queued)
+				queued <- watchQueued(b, metrics, stop)
+			}()
+			each := timedClaims(b, l.Addr().String(), fmt.Sprintf("n%d%v", i, read))
+			close(stop)
+			most, ended := <-queued, cut()-before
+			end()
+			switch {
+			case read && ended > 0:
+				b.Errorf("%v who read were cut", ended)
+			case read:
 				reading = append(reading, each...)
-			} else {
+			case most < stallers*smallBuffer && ended < stallers:
+				b.Errorf("they did not stall: at most %v bytes were queued, and %v cut", most, ended)
+			default:
 				stalled = append(stalled, each...)
+				mostQueued, allCut = max(mostQueued, most), allCut+ended
 			}
 		}
+	}
+	if b.Failed() {
+		return
 	}
 	p99 := func(d []time.Duration) float64 {
 		slices.Sort(d)
@@ -228,7 +276,47 @@ func BenchmarkStalledReaders(b *testing.B) {
 	b.ReportMetric(p99(reading), "reading-p99-ms")
 	b.ReportMetric(p99(stalled), "stalled-p99-ms")
 	b.ReportMetric(p99(stalled)/p99(reading), "ratio")
+	b.ReportMetric(mostQueued, "queued-B")
+	b.ReportMetric(allCut, "cut")
 	b.ReportMetric(0, "ns/op")
+}
+
+// followers are as many as stall, who follow 64 pools, and read or do not.
+func followers(b *testing.B, addr string, read bool) (end func()) {
+	pools := make([]string, 64)
+	for i := range pools {
+		pools[i] = fmt.Sprintf("%q", fmt.Sprintf("c%d", i))
+	}
+	var conns []net.Conn
+	var readers sync.WaitGroup
+	for i := range stallers {
+		c := dialSmall(b, addr)
+		r := sayHello(b, c, fmt.Sprintf(`{"id":1,"do":"hello","person":"f%d"}`, i))
+		c.Write(textFrame(nil, `{"id":2,"do":"subscribe","pools":[`+strings.Join(pools, ",")+`]}`))
+		if read {
+			readers.Go(func() { io.Copy(io.Discard, r) })
+		}
+		conns = append(conns, c)
+	}
+	return func() {
+		for _, c := range conns {
+			c.Close()
+		}
+		readers.Wait()
+	}
+}
+
+// watchQueued gives the most bytes that waited to be written, looking 20 times a second until stop.
+func watchQueued(b *testing.B, metrics prometheus.Gatherer, stop <-chan struct{}) (most float64) {
+	for look := time.NewTicker(50 * time.Millisecond); ; {
+		most = max(most, metricOf(b, metrics, "holdfast_sockets_queued_bytes", ""))
+		select {
+		case <-look.C:
+		case <-stop:
+			look.Stop()
+			return most
+		}
+	}
 }
 
 // timedClaims makes 1,000 claims on each of 32 connections, one at a time.

@@ -290,9 +290,14 @@ func (e *events) rest() {
 // metric reads one: the one whose label has that value, or the first.
 func (s *served) metric(name, label string) float64 {
 	s.t.Helper()
-	families, err := s.gatherer.Gather()
+	return metricOf(s.t, s.gatherer, name, label)
+}
+
+func metricOf(t testing.TB, from prometheus.Gatherer, name, label string) float64 {
+	t.Helper()
+	families, err := from.Gather()
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, f := range families {
 		if f.GetName() != name {
@@ -305,6 +310,6 @@ func (s *served) metric(name, label string) float64 {
 			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	s.t.Fatalf("no metric %s %s", name, label)
+	t.Fatalf("no metric %s %s", name, label)
 	return 0
 }
