@@ -48,6 +48,18 @@ func (e *Event) AppendBody(b []byte) []byte {
 	return b
 }
 
+// size is what e takes of the log in bytes with its envelope, no less: its strings, and the most that all else takes.
+func (e *Event) size() int {
+	n := MaxID + 64 + len(e.Pool) + len(e.Person) + len(e.Swap) + len(e.By) + len(e.Reason)
+	if e.Config != nil {
+		n += 64 + len(e.Config.Group) + len(e.Config.Data)
+	}
+	if e.Seed != nil {
+		n += len(e.Seed)
+	}
+	return n
+}
+
 // DecodeBody reads what AppendBody wrote, for the given kind, into e. The strings of e share body's memory.
 // An error means that body is not what this version writes; e is then undefined.
 func (e *Event) DecodeBody(kind Kind, body string) error {

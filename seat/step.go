@@ -62,7 +62,7 @@ func (s *State) emit(t *Turn, e *Event, r refs) refs {
 		panic("seat: a decision does not follow from the state: " + err.Error())
 	}
 	t.Events = append(t.Events, *e)
-	t.bytes += MaxID + 64 + len(e.Pool) + len(e.Person) + len(e.Swap)
+	t.bytes += e.size()
 	return r
 }
 
@@ -73,7 +73,7 @@ func (s *State) emitOfPool(t *Turn, e *Event) stamp {
 		panic("seat: a decision does not follow from the state: " + err.Error())
 	}
 	t.Events = append(t.Events, *e)
-	t.bytes += MaxID + 64 + len(e.Pool) + len(e.Seed)
+	t.bytes += e.size()
 	return at
 }
 
