@@ -315,11 +315,22 @@ func TestSeedOfAProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustDo(t, e, put)
+		mustDo(t, e, put) // it keeps its own
+		again := put
+		again.Pool, again.Config.OpensAt = "q", put.Config.OpensAt.Add(time.Hour)
+		taken := func(when string) {
+			t.Helper()
+			if _, err := e.Do(workRealm, again); !errors.As(err, &invalid) || invalid.Field != "seed_hash" || !strings.Contains(invalid.Problem, `pool "p"`) {
+				t.Errorf("the seed of another lottery, %s: %v", when, err)
+			}
+		}
+		taken("before its draw")
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if v := poolView(t, e, "p"); !v.Drawn || v.Seed != seed {
 			t.Errorf("%+v", v)
 		}
+		taken("behind its draw")
 		mustClose(t, e)
 
 		cfg.Seeds = &liar{}

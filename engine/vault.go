@@ -159,7 +159,7 @@ func (e *Engine) seedLocked(hash [32]byte) (seed [32]byte, ok bool) {
 // missing. A command that is about to be refused keeps no seed, however often it comes. Should the pool change meanwhile,
 // the rules keep its hash or refuse: a seed that is kept for nothing harms nobody.
 func (e *Engine) sealLottery(realm string, put *seat.PutPool) error {
-	hash, need, err := e.lotteryNeeds(realm, put.Pool)
+	hash, need, err := e.lotteryNeeds(realm, put)
 	switch {
 	case err != nil:
 		return err
@@ -198,8 +198,9 @@ const (
 	newSeed
 )
 
-// lotteryNeeds says what the pool needs, and its hash if it has one; an error when no command is taken now.
-func (e *Engine) lotteryNeeds(realm, pool string) (hash [32]byte, need seedNeed, err error) {
+// lotteryNeeds says what the pool needs, and its hash if it has one; an error when no command is taken now, or the seed that a program
+// chose is another lottery's.
+func (e *Engine) lotteryNeeds(realm string, put *seat.PutPool) (hash [32]byte, need seedNeed, err error) {
 	if err := e.log.Room(); err != nil {
 		return hash, noSeed, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
@@ -215,14 +216,28 @@ func (e *Engine) lotteryNeeds(realm, pool string) (hash [32]byte, need seedNeed,
 	if r == nil {
 		return hash, noSeed, nil
 	}
-	v, _ := r.Seats.Pool(pool)
+	v, _ := r.Seats.Pool(put.Pool)
 	switch {
 	case v.Config.Order != seat.Lottery && v.Seated+v.Offered+v.Waiting+v.Entered > 0, v.Drawn:
 		return hash, noSeed, nil
 	case v.Config.Order == seat.Lottery:
 		return v.Config.SeedHash, itsSeed, nil
 	}
-	return hash, newSeed, nil
+	return hash, newSeed, e.sownLocked(put.Config.SeedHash)
+}
+
+// sownLocked is an error where a lottery of the shard has the seed of this hash: drawn, everybody knows the seed; not yet drawn, they
+// will before the other's draw. Two commands at once that bring the same new seed are not seen: that is for the program to keep apart.
+func (e *Engine) sownLocked(hash [32]byte) error {
+	if hash == [32]byte{} {
+		return nil
+	}
+	for _, r := range e.stepper.State.Realms() {
+		if pool, ok := r.Seats.SownBy(hash); ok {
+			return &seat.Invalid{Field: "seed_hash", Problem: fmt.Sprintf("is that of pool %q of realm %q: each lottery needs a seed of its own", pool, r.Name)}
+		}
+	}
+	return nil
 }
 
 func (e *Engine) learn(hash, seed [32]byte) {

@@ -275,6 +275,16 @@ func (s *State) Undrawn() (list []Lots) {
 	return list
 }
 
+// SownBy gives the pool whose lottery, drawn or not, has the seed of this hash; false: none has. It looks at every pool.
+func (s *State) SownBy(hash [32]byte) (pool string, ok bool) {
+	for _, p := range s.poolList {
+		if p.config.Order == Lottery && p.config.SeedHash == hash {
+			return p.name, true
+		}
+	}
+	return "", false
+}
+
 // Sealed is the number of lotteries that could not be drawn at their opening, because their seed was not to be had.
 func (s *State) Sealed() int { return s.draws.sealed }
 
