@@ -36,28 +36,24 @@ func (e *Engine) commit() {
 }
 
 // gather lets whoever is ready to run go first, as long as that makes the next batch grow: a decision costs a
-// microsecond, a sync a hundred. It is no timer: on an idle machine it costs nothing and waits for nobody.
+// microsecond, a sync a hundred. The first turn of the scheduler without a new event ends it. It is no timer: on an idle
+// machine it costs nothing and waits for nobody.
 func (e *Engine) gather() {
-	for seen, still := uint64(0), 0; still < stillTurns; still++ {
+	for seen := uint64(0); ; {
 		runtime.Gosched()
 		e.mu.Lock()
 		head, size := e.stepper.State.Seq(), len(e.open.Bytes)
 		e.mu.Unlock()
-		if size > gatherBytes {
+		if size > gatherBytes || head == seen {
 			return
 		}
-		if head != seen {
-			seen, still = head, 0
-		}
+		seen = head
 	}
 }
 
 // gatherBytes ends gather: a sync shared by so much costs each next to nothing, and who is not in this batch can be
 // decided while it is made durable.
 const gatherBytes = 32 << 10
-
-// stillTurns is how many turns of the scheduler without a new decision end gather: one may have gone to others.
-const stillTurns = 2
 
 // take waits for a batch with events and makes it the flying one; nil when the engine is stopping and all is committed.
 func (e *Engine) take(spare []byte) *batch {

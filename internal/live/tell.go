@@ -146,12 +146,12 @@ func (t *teller) scanLocked(now time.Time) {
 		for _, r := range h.realms {
 			r.round = stir{}
 		}
-		t.restLocked(now)
+		t.nextRoundLocked(now)
 	}
 }
 
-// restLocked sets when the next round may begin: so late that rounds take no more than their share of a processor.
-func (t *teller) restLocked(now time.Time) {
+// nextRoundLocked sets when the next round may begin: so late that rounds take no more than their share of a processor.
+func (t *teller) nextRoundLocked(now time.Time) {
 	cfg := &t.hub.cfg
 	rest := time.Duration(float64(t.round.work) * (1/cfg.PositionShare - 1))
 	t.round.next = now.Add(max(cfg.Positions, rest))
@@ -188,7 +188,7 @@ func (t *teller) tellWatches(ctx context.Context) error {
 		list = list[n:]
 	}
 	if slow > 0 && !t.round.on {
-		t.restLocked(time.Now())
+		t.nextRoundLocked(time.Now())
 	}
 	clear(t.looks)
 	return nil
