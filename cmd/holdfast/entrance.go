@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -88,7 +87,7 @@ func (e *entrance) open(data string, cfg *server.Config, logger *slog.Logger) (e
 		return nil
 	}
 	who := auth.DefaultConfig()
-	who.Keys, who.JWT, who.Logger = e.keys(data), e.JWT, logger
+	who.Keys, who.JWT, who.Logger = keysOf(data, e.Keys), e.JWT, logger
 	if who.JWT.SecretFile != "" && who.JWT.Algorithm == "" {
 		who.JWT.Algorithm = "HS256"
 	}
@@ -123,14 +122,7 @@ func connections(wanted, files int, logger *slog.Logger) int {
 // asked says whether whoever asks must say who they are.
 func (e *entrance) asked(data string) bool {
 	jwt := e.JWT
-	return e.Keys != "" || auth.Configured(e.keys(data)) || jwt.SecretFile+jwt.JWKS+jwt.Algorithm+jwt.Issuer+jwt.Audience+jwt.Realm != ""
-}
-
-func (e *entrance) keys(data string) string {
-	if e.Keys != "" {
-		return e.Keys
-	}
-	return filepath.Join(data, "keys.json")
+	return e.Keys != "" || auth.Configured(keysOf(data, e.Keys)) || jwt.SecretFile+jwt.JWKS+jwt.Algorithm+jwt.Issuer+jwt.Audience+jwt.Realm != ""
 }
 
 // tells says in one line who may ask.
@@ -138,7 +130,7 @@ func (e *entrance) tells(data string) string {
 	if !e.asked(data) {
 		return "no authentication: who reaches this address may do everything"
 	}
-	ways := []string{"API keys (" + e.keys(data) + ")"}
+	ways := []string{"API keys (" + keysOf(data, e.Keys) + ")"}
 	if e.JWT.SecretFile+e.JWT.JWKS != "" {
 		ways = append(ways, fmt.Sprintf("tokens of %s", e.JWT.Issuer))
 	}

@@ -79,14 +79,3 @@ func (s *bucketShard) forgetLocked(now int64) {
 		delete(s.full, first)
 	}
 }
-
-// Keys is how many keys are known, full buckets that nobody has forgotten yet included.
-func (b *Buckets) Keys() (n int) {
-	for i := range b.shards {
-		s := &b.shards[i]
-		s.mu.Lock()
-		n += len(s.full)
-		s.mu.Unlock()
-	}
-	return n
-}
