@@ -60,8 +60,9 @@ type Config struct {
 	// resumes.
 	SocketQueue  int
 	BackendQueue int
-	// SocketPending is how many commands of one person's connection may wait for their confirmation, BackendPending of a
-	// program's; what is more is answered busy.
+	// SocketPending is how many commands of one person's connection may wait, BackendPending of a program's: for their confirmation,
+	// where a basket counts as each of its items, or, confirmed, for the record they asked for, where it counts once. While as many
+	// or more wait, each further command is answered busy: the last one let in may be a basket that goes beyond. At least 1 each.
 	SocketPending  int
 	BackendPending int
 	// HelloWait is how long a connection may take to say who it is. Ping is how often it is pinged, SocketDead after how

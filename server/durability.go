@@ -69,8 +69,8 @@ func (s *Server) waitConfirmed(ctx context.Context, p patience, st engine.Stamp,
 	return st.Wait(ctx)
 }
 
-// alarm is a context that ends the wait of all requests that began within alarmSpan. A timer for each answer costs a
-// microsecond and more, and nearly every answer is there long before. It does not ask whether the caller is still there.
+// alarm is a context that ends the wait of all requests that began within alarmSpan after it was born. A timer for each answer costs
+// a microsecond and more, and nearly every answer is there long before. It does not ask whether the caller is still there.
 type alarm struct {
 	born time.Time
 	rung atomic.Bool
@@ -80,18 +80,20 @@ type alarm struct {
 // alarmSpan is how much less than ConfirmWait an answer may wait, at most a fifth of it.
 const alarmSpan = 20 * time.Millisecond
 
-// alarm gives one that rings within ConfirmWait after start, and at most alarmSpan earlier.
+// alarm gives one that rings ConfirmWait after start, or up to alarmSpan earlier.
 func (s *Server) alarm(start time.Time) *alarm {
 	a := s.current.Load()
-	if a == nil || start.Sub(a.born) > min(alarmSpan, s.cfg.ConfirmWait/5) {
-		next := &alarm{born: start, done: make(chan struct{})}
+	if a != nil && !start.Before(a.born) && start.Sub(a.born) <= min(alarmSpan, s.cfg.ConfirmWait/5) {
+		return a
+	}
+	next := &alarm{born: start, done: make(chan struct{})}
+	if a == nil || start.After(a.born) { // who began before the current one was born gets one alone: it serves nobody who comes
 		if !s.current.CompareAndSwap(a, next) {
 			return s.alarm(start) // somebody else made one just now
 		}
-		time.AfterFunc(s.cfg.ConfirmWait, next.ring)
-		a = next
 	}
-	return a
+	time.AfterFunc(time.Until(start.Add(s.cfg.ConfirmWait)), next.ring)
+	return next
 }
 
 func (a *alarm) ring() {

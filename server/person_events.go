@@ -24,7 +24,6 @@ type stream struct {
 
 	mu    sync.Mutex // guards what follows
 	buf   []byte     // events not yet taken
-	asOf  uint64     // the cursor of the last one
 	slow  bool       // more waited than may: cut
 	ready chan struct{}
 }
@@ -96,7 +95,6 @@ func (f *stream) Push(kind string, asOf uint64, message []byte) {
 		f.buf = strconv.AppendUint(append(append(f.buf, f.log...), '-'), asOf, 10)
 		f.buf = append(append(append(f.buf, "\nevent: "...), kind...), "\ndata: "...)
 		f.buf = append(append(f.buf, message...), "\n\n"...)
-		f.asOf = asOf
 	}
 	select {
 	case f.ready <- struct{}{}:
@@ -148,6 +146,11 @@ func (f *stream) run() {
 			piece = []byte(":\n\n")
 		case <-f.sockets.inside.closed:
 			f.bye()
+			return
+		case <-f.engine.Done(): // nobody is told anything any more
+			buf, _ := f.take()
+			f.send(buf)
+			f.sockets.gauges.cut(wire.CloseFailed)
 			return
 		case <-ctx.Done():
 			return

@@ -24,9 +24,9 @@ const (
 	byPerson      = "person_sockets"
 )
 
-// full is the reason of a gate that is full.
+// full is the reason of a gate that is full. The class open has none.
 func (k class) full() string {
-	return [...]string{newcomer: "in_flight", placed: "placed", feeding: "feeds", open: "open"}[k]
+	return [...]string{newcomer: "in_flight", placed: "placed", feeding: "feeds"}[k]
 }
 
 // key is whom a newcomer's request is for, as the load knows them; empty = nobody in particular.

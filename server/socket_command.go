@@ -183,7 +183,7 @@ func asksForPlace(m *wire.Message) bool {
 // Made once: they must cost nothing.
 var (
 	stopping = wire.New(wire.Busy, "The server is stopping. Nothing was recorded: ask again.")
-	piled    = wire.New(wire.Busy, "More commands of this connection wait for their confirmation than may. Nothing was recorded: ask again.")
+	piled    = wire.New(wire.Busy, "As many commands of this connection wait for their confirmation, or for the record they asked for, as may. Nothing was recorded: ask again.")
 )
 
 // decided counts what was decided, and tells the hub what this connection hears by itself. What a swap answers is its item.

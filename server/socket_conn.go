@@ -28,6 +28,7 @@ type socket struct {
 	origin string         // as the request had it
 	header *auth.Identity // what the request's Authorization proved; nil: it had none
 	slot   int            // where the sweeper has it
+	ended  atomic.Bool    // the metric has its end
 
 	mailbox
 	guest
@@ -61,6 +62,7 @@ type line struct {
 	silent atomic.Int32 // visits of the sweeper since something came
 	budget atomic.Int64 // bytes that may still come; the sweeper fills it up
 	broken bool         // the budget was used up once; the reader's own
+	failed bool         // a read failed; the reader's own
 	lost   atomic.Bool  // a write failed
 }
 
@@ -78,6 +80,7 @@ const linger = time.Second
 
 func (l *line) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
+	l.failed = err != nil
 	l.silent.Store(0)
 	if l.budget.Add(-int64(n)) >= 0 {
 		return n, err
@@ -85,6 +88,7 @@ func (l *line) Read(p []byte) (int, error) {
 	if l.broken { // the library would answer an error with a close frame of its own, before ours
 		l.Conn.SetReadDeadline(time.Now().Add(linger))
 		io.Copy(io.Discard, l.Conn)
+		l.failed = true
 		return 0, io.EOF
 	}
 	l.broken = true
@@ -315,8 +319,34 @@ type reader struct{}
 
 func socketOf(c *gws.Conn) *socket { return c.NetConn().(*line).socket }
 
-func (reader) OnOpen(*gws.Conn)         {}
-func (reader) OnClose(*gws.Conn, error) {}
+func (reader) OnOpen(*gws.Conn) {}
+
+// OnClose counts what was not closed by us: the other side's close frame, and what the library closes for. A connection that only
+// breaks off has no code, and is not counted.
+func (reader) OnClose(c *gws.Conn, err error) {
+	s := socketOf(c)
+	switch why := err.(type) {
+	case *gws.CloseError:
+		if why.Code == wire.CloseGone {
+			s.cut(wire.CloseGone)
+		} else {
+			s.cut(wire.CloseNormal) // whatever code it chose: it left
+		}
+	case interface{ Uint16() uint16 }: // the library's close codes
+		s.cut(int(why.Uint16()))
+	default: // a network's error, or an opcode that there is not
+		if !s.line.failed && !s.line.lost.Load() {
+			s.cut(wire.CloseProtocol)
+		}
+	}
+}
+
+// cut counts the end, once.
+func (s *socket) cut(code int) {
+	if !s.ended.Swap(true) {
+		s.house.gauges.cut(code)
+	}
+}
 
 func (reader) OnPing(c *gws.Conn, payload []byte) {
 	s := socketOf(c)

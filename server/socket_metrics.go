@@ -22,7 +22,7 @@ func (m *socketMetrics) register(h *sockets) error {
 	pushes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_pushes_total",
 		Help: "What connections were told without asking, by kind."}, []string{"kind"})
 	ends := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_sockets_closed_total",
-		Help: "Connections that the server closed, by close code; dead: those not heard any more."}, []string{"code"})
+		Help: "Connections that were closed, by close code (1000, 1001: by the other side); dead: those not heard any more. One that breaks off is not counted."}, []string{"code"})
 	m.pushes, m.ends, m.lost = map[string]prometheus.Counter{}, map[int]prometheus.Counter{}, ends.WithLabelValues("dead")
 	for _, kind := range []string{live.Claims, live.Pool, live.Opening} {
 		m.pushes[kind] = pushes.WithLabelValues(kind)

@@ -71,6 +71,7 @@ func (s *socket) pump() {
 func (s *socket) survive() {
 	if p := recover(); p != nil {
 		s.house.cfg.Logger.Error("a connection failed", "panic", p, "stack", string(debug.Stack()))
+		s.cut(wire.CloseFailed)
 		s.ws.WriteClose(wire.CloseFailed, nil)
 		s.leave()
 	}
@@ -171,7 +172,7 @@ func (s *socket) close(c closing) {
 		return
 	}
 	s.closed = true
-	s.house.gauges.cut(c.code)
+	s.cut(c.code)
 	s.unwatch()
 	s.ws.WriteClose(uint16(c.code), []byte(c.reason))
 }

@@ -292,6 +292,38 @@ func TestSocketBounds(t *testing.T) {
 	})
 }
 
+// TestSocketRecordBounds: confirmed commands that wait for their record count too, a basket then once and not for each of its items.
+func TestSocketRecordBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, h := &scribe{moved: make(chan struct{})}, &held{}
+		s := serve(t, m, hold(h), func(_ *memlog.Log, c *server.Config) { c.SocketPending = 3 })
+		s.term()
+		s.must(200, "PUT", "/v1/realms/spring/pools/c2", `{"capacity":1}`)
+		p := s.hello("ann")
+		basket := `{"id":%d,"do":"basket","mode":"each","recorded":true,"items":[{"pool":"c1"},{"pool":"c2"}]}`
+		h.close()
+		p.say(basket, 2)
+		p.hear("reply=2 durability=preapproved") // it counts twice
+		p.say(`{"id":3,"do":"standing","pool":"c1","recorded":true}`)
+		p.hear("reply=3 durability=preapproved")
+		p.say(`{"id":4,"do":"standing","pool":"c1"}`)
+		p.hear("reply=4 code=busy")
+		h.open(nil)
+		p.skipTo("reply=2 durability=confirmed") // and now once
+		p.skipTo("reply=3 durability=confirmed")
+		p.say(`{"id":5,"do":"standing","pool":"c1","recorded":true}`)
+		p.skipTo("reply=5 durability=confirmed")
+		p.say(`{"id":6,"do":"standing","pool":"c1"}`)
+		if m := p.skipTo("reply=6 code=busy"); !strings.Contains(fmt.Sprint(m["detail"]), "or for the record") {
+			t.Errorf("%v", m)
+		}
+		m.record(s.head())
+		p.skipTo("reply=5 durability=recorded")
+		p.say(`{"id":7,"do":"standing","pool":"c1"}`)
+		p.skipTo("reply=7 durability=confirmed")
+	})
+}
+
 // TestSocketResume: who was cut off hears what changed meanwhile, released and promoted ones too, and only that.
 func TestSocketResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
