@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 
 	"holdfast/internal/wire"
 )
@@ -64,31 +62,8 @@ func (c *Client) Basket(ctx context.Context, person string, mode Mode, items ...
 
 // decideBasket is decide for a basket.
 func (c *Client) decideBasket(ctx context.Context, person string, r *request) (a BasketAnswer, doubt bool, err error) {
-	res, err := c.ask(ctx, r)
-	if err != nil {
-		return a, false, err
-	}
-	doubt = res.doubt
-	if a, err = c.readBasket(person, res); err != nil {
-		return a, doubt, err
-	}
-	for n := 1; a.Durability == Preapproved; n++ {
-		doubt = doubt || a.taken()
-		held := *r
-		held.query = url.Values{"wait": {"confirmed"}, "timeout": {strconv.FormatInt(c.cfg.HoldAnswer.Milliseconds(), 10)}}
-		if n > 1 && !sleep(ctx, c.backoff(n)) {
-			return a, doubt, nil
-		}
-		res, err := c.ask(ctx, &held)
-		if err != nil && !passing(err) {
-			return a, doubt, nil
-		}
-		doubt = doubt || res.doubt || inDoubt(err)
-		if later, unread := c.readBasket(person, res); err == nil && unread == nil {
-			a = later
-		}
-	}
-	return a, doubt, nil
+	read := func(_ *request, res response) (BasketAnswer, error) { return c.readBasket(person, res) }
+	return decided(ctx, c, r, r, read, func(a *BasketAnswer) (Durability, bool) { return a.Durability, a.taken() })
 }
 
 // taken says whether some item is not refused.

@@ -90,19 +90,30 @@ func (c *Client) Standing(ctx context.Context, pool, person string) (Answer, err
 	return a, err
 }
 
-// decide asks r, and then again until the answer is confirmed, also while the server is away. Should it refuse to be asked,
-// or ctx end, the answer is the preapproved one that is there. doubt: a part of the call that was asked before may have taken effect or still be on its way.
+// decide is decided for an answer about one pool.
 func (c *Client) decide(ctx context.Context, r, again *request) (a Answer, doubt bool, err error) {
+	return decided(ctx, c, r, again, c.read, func(a *Answer) (Durability, bool) { return a.Durability, !a.Refused() })
+}
+
+// decided asks r, and then again until the answer is confirmed, also while the server is away. Should it refuse to be asked,
+// or ctx end, the answer is the preapproved one that is there. read makes an answer of a response; stage says how far it is, and whether
+// something of it took effect. doubt: a part of the call that was asked before may have taken effect or still be on its way.
+func decided[A any](ctx context.Context, c *Client, r, again *request, read func(*request, response) (A, error),
+	stage func(*A) (at Durability, took bool)) (a A, doubt bool, err error) {
 	res, err := c.ask(ctx, r)
 	if err != nil {
-		return Answer{}, false, err
+		return a, false, err
 	}
 	doubt = res.doubt
-	if a, err = c.read(r, res); err != nil {
-		return Answer{}, doubt, err
+	if a, err = read(r, res); err != nil {
+		return a, doubt, err
 	}
-	for n := 1; a.Durability == Preapproved; n++ {
-		doubt = doubt || !a.Refused()
+	for n := 1; ; n++ {
+		at, took := stage(&a)
+		if at != Preapproved {
+			return a, doubt, nil
+		}
+		doubt = doubt || took
 		held := *again
 		held.query = url.Values{"wait": {"confirmed"}, "timeout": {strconv.FormatInt(c.cfg.HoldAnswer.Milliseconds(), 10)}}
 		if n > 1 && !sleep(ctx, c.backoff(n)) {
@@ -113,11 +124,10 @@ func (c *Client) decide(ctx context.Context, r, again *request) (a Answer, doubt
 			return a, doubt, nil
 		}
 		doubt = doubt || res.doubt || inDoubt(err)
-		if later, unread := c.read(&held, res); err == nil && unread == nil {
+		if later, unread := read(&held, res); err == nil && unread == nil {
 			a = later
 		}
 	}
-	return a, doubt, nil
 }
 
 // read makes an answer of a response, and remembers its seq.
