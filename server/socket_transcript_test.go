@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"holdfast/internal/memlog"
+	"holdfast/server"
 )
 
 var update = flag.Bool("update", false, "write what the server says into docs/PROTOCOL.md")
@@ -51,7 +54,9 @@ func TestTranscript(t *testing.T) {
 
 // replay says what the script says, and writes down what is heard.
 func replay(t *testing.T, script string) string {
-	s := serve(t, nil)
+	s := serve(t, nil, func(l *memlog.Log, _ *server.Config) {
+		l.Gate = func(uint64, int) error { time.Sleep(time.Millisecond); return nil } // a sync takes its time: both answers come
+	})
 	s.must(200, "PUT", "/v1/realms/spring", "")
 	s.must(200, "PUT", "/v1/realms/spring/pools/c0101", `{"capacity":1}`)
 	heard := make(chan string, 100)
