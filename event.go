@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"holdfast/internal/rule"
 	"holdfast/seat"
 )
 
@@ -111,7 +112,7 @@ func Decode(first uint64, count int, batch []byte, each func(*Event) error) erro
 	text = text[1:]
 	var e Event
 	for i := range count {
-		length, n := uvarint(text)
+		length, n := rule.Uvarint(text)
 		if n == 0 || length > MaxEvent || length > uint64(len(text)-n) {
 			return fmt.Errorf("event %d: its length is wrong", first+uint64(i))
 		}
@@ -142,15 +143,15 @@ func (e *Event) decode(b string) error {
 		return fmt.Errorf("its time is out of range")
 	}
 	b = b[head:]
-	length, n := uvarint(b)
+	length, n := rule.Uvarint(b)
 	if n == 0 || length > seat.MaxID || length > uint64(len(b)-n) {
 		return fmt.Errorf("its realm is malformed")
 	}
 	realm, body := b[n:n+int(length)], b[n+int(length):]
 	switch kind {
 	case Started:
-		epoch, n := uvarint(body)
-		grace, m := uvarint(body[n:])
+		epoch, n := rule.Uvarint(body)
+		grace, m := rule.Uvarint(body[n:])
 		if n == 0 || m == 0 || n+m != len(body) || grace > 1<<62 {
 			return fmt.Errorf("malformed started event")
 		}
@@ -169,21 +170,6 @@ func (e *Event) decode(b string) error {
 	}
 	e.At, e.Realm = at, realm
 	return nil
-}
-
-// uvarint reads the shortest form only; n is 0 when there is none.
-func uvarint(s string) (v uint64, n int) {
-	for i := 0; i < len(s) && i < binary.MaxVarintLen64; i++ {
-		c := s[i]
-		if c < 0x80 {
-			if (i == 9 && c > 1) || (i > 0 && c == 0) {
-				return 0, 0
-			}
-			return v | uint64(c)<<(7*i), i + 1
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-	}
-	return 0, 0
 }
 
 // AppendJSON appends e as one JSON object: seq, at, realm, kind, and what the kind has. The mirror's events table, the

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"holdfast/internal/rule"
 )
 
 // The binary form of an event's body. The envelope (length, kind, time, realm) stands before it. uv is an unsigned
@@ -22,14 +24,14 @@ import (
 
 // AppendBody appends the binary form of e without its kind.
 func (e *Event) AppendBody(b []byte) []byte {
-	b = appendString(b, e.Pool)
+	b = rule.AppendString(b, e.Pool)
 	if e.Kind == PoolPut {
 		return e.Config.append(b)
 	}
 	if e.Kind == Drawn {
 		return append(b, e.Seed[:]...)
 	}
-	b = appendString(b, e.Person)
+	b = rule.AppendString(b, e.Person)
 	b = append(b, byte(e.Was), byte(e.Cause))
 	switch e.Kind {
 	case SeatTaken, SeatOffered:
@@ -37,13 +39,13 @@ func (e *Event) AppendBody(b []byte) []byte {
 	case LineJoined:
 		b = binary.AppendUvarint(b, uint64(e.Ticket))
 	}
-	b = appendString(b, e.Swap)
+	b = rule.AppendString(b, e.Swap)
 	if e.Kind == SeatOffered {
 		b = binary.AppendUvarint(b, uint64(e.Deadline))
 	}
 	if e.Cause == ByStaff {
-		b = appendString(b, e.By)
-		b = appendString(b, e.Reason)
+		b = rule.AppendString(b, e.By)
+		b = rule.AppendString(b, e.Reason)
 	}
 	return b
 }
@@ -63,52 +65,52 @@ func (e *Event) size() int {
 // DecodeBody reads what AppendBody wrote, for the given kind, into e. The strings of e share body's memory.
 // An error means that body is not what this version writes; e is then undefined.
 func (e *Event) DecodeBody(kind Kind, body string) error {
-	d := decoder{rest: body}
-	*e = Event{Kind: kind, Pool: d.string(MaxID)}
+	d := rule.Decoder{Rest: body}
+	*e = Event{Kind: kind, Pool: d.String(MaxID)}
 	switch kind {
 	case PoolPut:
-		e.Config = d.config()
+		e.Config = decodeConfig(&d)
 	case Drawn:
 		e.Seed = new([32]byte)
-		d.bytes(e.Seed[:])
+		d.Bytes(e.Seed[:])
 	case SeatTaken, LineJoined, SeatOffered, SeatFreed:
 		e.claim(&d)
 	case LotteryEntered:
 		e.claim(&d)
-		d.bad = d.bad || e.Swap != ""
+		d.Bad = d.Bad || e.Swap != ""
 	default:
 		return fmt.Errorf("unknown event kind %d", uint8(kind))
 	}
-	if d.bad || d.rest != "" {
+	if d.Bad || d.Rest != "" {
 		return fmt.Errorf("malformed %s event", kind)
 	}
 	return nil
 }
 
-func (e *Event) claim(d *decoder) {
-	e.Person = d.string(MaxID)
-	e.Was, e.Cause = Status(d.byte()), Cause(d.byte())
+func (e *Event) claim(d *rule.Decoder) {
+	e.Person = d.String(MaxID)
+	e.Was, e.Cause = Status(d.Byte()), Cause(d.Byte())
 	if int(e.Was) >= Statuses || e.Cause < ByClaim || e.Cause > ByDraw {
-		d.bad = true
+		d.Bad = true
 	}
 	switch e.Kind {
 	case SeatTaken, SeatOffered:
-		e.Seat = d.uint32()
+		e.Seat = d.Uint32()
 	case LineJoined:
-		e.Ticket = d.uint32()
+		e.Ticket = d.Uint32()
 	}
-	e.Swap = d.string(MaxID)
+	e.Swap = d.String(MaxID)
 	if e.Kind == SeatOffered {
-		e.Deadline = d.time()
+		e.Deadline = d.Time()
 	}
 	if e.Cause == ByStaff {
-		e.By, e.Reason = d.string(MaxReason), d.string(MaxReason)
+		e.By, e.Reason = d.String(MaxReason), d.String(MaxReason)
 	}
 }
 
 func (c *Config) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(c.Capacity))
-	b = appendOptional(b, c.Waitlist)
+	b = rule.AppendOptional(b, c.Waitlist)
 	b = binary.AppendUvarint(b, uint64(c.OpensAt))
 	b = binary.AppendUvarint(b, uint64(c.ClosesAt))
 	b = binary.AppendUvarint(b, uint64(c.PromoteUntil))
@@ -118,8 +120,8 @@ func (c *Config) append(b []byte) []byte {
 	}
 	b = append(b, promotion)
 	b = binary.AppendUvarint(b, uint64(c.AnswerWithin/time.Second))
-	b = appendString(b, c.Group)
-	b = appendString(b, c.Data)
+	b = rule.AppendString(b, c.Group)
+	b = rule.AppendString(b, c.Data)
 	if c.Order == Lottery {
 		b = append(b, c.SeedHash[:]...)
 	}
@@ -129,139 +131,39 @@ func (c *Config) append(b []byte) []byte {
 // lotteryFlag is in the byte of the promotion, so that the bytes of other pools are as they were before there were lotteries.
 const lotteryFlag = 2
 
-func (d *decoder) config() *Config {
+func decodeConfig(d *rule.Decoder) *Config {
 	c := &Config{
-		Capacity: d.uint32(), Waitlist: d.optional(),
-		OpensAt: d.time(), ClosesAt: d.time(), PromoteUntil: d.time(),
+		Capacity: d.Uint32(), Waitlist: d.Optional(),
+		OpensAt: d.Time(), ClosesAt: d.Time(), PromoteUntil: d.Time(),
 	}
-	promotion := d.byte()
+	promotion := d.Byte()
 	if promotion&lotteryFlag != 0 {
 		c.Order = Lottery
 	}
 	c.Promotion = Promotion(promotion &^ lotteryFlag)
-	c.AnswerWithin = time.Duration(d.uint32()) * time.Second
-	c.Group, c.Data = d.string(MaxID), d.string(MaxData)
+	c.AnswerWithin = time.Duration(d.Uint32()) * time.Second
+	c.Group, c.Data = d.String(MaxID), d.String(MaxData)
 	if c.Order == Lottery {
-		d.bytes(c.SeedHash[:])
+		d.Bytes(c.SeedHash[:])
 	}
-	if !d.bad && c.Valid() != nil {
-		d.bad = true
+	if !d.Bad && c.Valid() != nil {
+		d.Bad = true
 	}
 	return c
 }
 
 // AppendLimits appends the binary form of l: uv max seats+1, 0 = no limit · uv max waits.
 func (l *Limits) AppendLimits(b []byte) []byte {
-	b = appendOptional(b, l.MaxSeats)
+	b = rule.AppendOptional(b, l.MaxSeats)
 	return binary.AppendUvarint(b, uint64(l.MaxWaits))
 }
 
 // DecodeLimits reads what AppendLimits wrote.
 func DecodeLimits(body string) (*Limits, error) {
-	d := decoder{rest: body}
-	l := &Limits{MaxSeats: d.optional(), MaxWaits: d.uint32()}
-	if d.bad || d.rest != "" || l.Valid() != nil {
+	d := rule.Decoder{Rest: body}
+	l := &Limits{MaxSeats: d.Optional(), MaxWaits: d.Uint32()}
+	if d.Bad || d.Rest != "" || l.Valid() != nil {
 		return nil, fmt.Errorf("malformed limits")
 	}
 	return l, nil
-}
-
-func appendString(b []byte, s string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
-}
-
-func appendOptional(b []byte, n *uint32) []byte {
-	if n == nil {
-		return append(b, 0)
-	}
-	return binary.AppendUvarint(b, uint64(*n)+1)
-}
-
-// decoder reads from the front of rest. After the first fault bad is set and all it gives is zero.
-type decoder struct {
-	rest string
-	bad  bool
-}
-
-func (d *decoder) fail() {
-	d.bad, d.rest = true, ""
-}
-
-func (d *decoder) byte() byte {
-	if d.rest == "" {
-		d.fail()
-		return 0
-	}
-	c := d.rest[0]
-	d.rest = d.rest[1:]
-	return c
-}
-
-// uvarint takes only the shortest form, so that equal events have equal bytes.
-func (d *decoder) uvarint() uint64 {
-	var v uint64
-	for i := 0; i < len(d.rest) && i < binary.MaxVarintLen64; i++ {
-		c := d.rest[i]
-		if c < 0x80 {
-			if (i == 9 && c > 1) || (i > 0 && c == 0) {
-				break
-			}
-			d.rest = d.rest[i+1:]
-			return v | uint64(c)<<(7*i)
-		}
-		v |= uint64(c&0x7f) << (7 * i)
-	}
-	d.fail()
-	return 0
-}
-
-func (d *decoder) uint32() uint32 {
-	v := d.uvarint()
-	if v > 1<<32-1 {
-		d.fail()
-		return 0
-	}
-	return uint32(v)
-}
-
-func (d *decoder) time() Time {
-	v := d.uvarint()
-	if v > 1<<62 {
-		d.fail()
-		return 0
-	}
-	return Time(v)
-}
-
-func (d *decoder) optional() *uint32 {
-	v := d.uvarint()
-	if v == 0 {
-		return nil
-	}
-	if v > 1<<32 {
-		d.fail()
-		return nil
-	}
-	n := uint32(v - 1)
-	return &n
-}
-
-func (d *decoder) bytes(into []byte) {
-	if len(d.rest) < len(into) {
-		d.fail()
-		return
-	}
-	d.rest = d.rest[copy(into, d.rest):]
-}
-
-func (d *decoder) string(most int) string {
-	n := d.uvarint()
-	if n > uint64(most) || n > uint64(len(d.rest)) {
-		d.fail()
-		return ""
-	}
-	s := d.rest[:n]
-	d.rest = d.rest[n:]
-	return s
 }

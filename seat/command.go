@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
+
+	"holdfast/internal/rule"
 )
 
 // Command is something a caller asks for; the time is given to Step beside it.
@@ -15,12 +16,7 @@ type Command interface {
 }
 
 // Invalid is a malformed command: nothing was decided and nothing changed.
-type Invalid struct {
-	Field   string // as it is called on the wire
-	Problem string
-}
-
-func (e *Invalid) Error() string { return e.Field + ": " + e.Problem }
+type Invalid = rule.Invalid
 
 // Precondition guards a command against a late duplicate. It is looked at only where the command would change something.
 type Precondition struct {
@@ -105,32 +101,10 @@ func (Override) command() {}
 func (Basket) command()   {}
 func (Look) command()     {}
 
-// idBytes marks the bytes an id may have: [A-Za-z0-9._~:@+|-].
-var idBytes = func() (t [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:@+|-") {
-		t[c] = true
-	}
-	return t
-}()
-
 // ValidID checks the id of a realm, pool, person or group: 1 to MaxID of [A-Za-z0-9._~:@+|-], not "." or "..".
-func ValidID(field, id string) error {
-	if id == "" {
-		return &Invalid{field, "is missing"}
-	}
-	if len(id) > MaxID {
-		return &Invalid{field, fmt.Sprintf("is longer than %d bytes", MaxID)}
-	}
-	for i := 0; i < len(id); i++ {
-		if !idBytes[id[i]] {
-			return &Invalid{field, fmt.Sprintf("%.140q has a byte outside [A-Za-z0-9._~:@+|-]", id)}
-		}
-	}
-	if id == "." || id == ".." {
-		return &Invalid{field, fmt.Sprintf("%q is not an id", id)}
-	}
-	return nil
-}
+func ValidID(field, id string) error { return rule.ValidID(field, id) }
+
+func invalid(field, problem string) error { return &Invalid{Field: field, Problem: problem} }
 
 func validPair(pool, person string) error {
 	if err := ValidID("pool", pool); err != nil {
@@ -151,7 +125,7 @@ func (c Look) Valid() error { return validPair(c.Pool, c.Person) }
 // Valid implements Command.
 func (c Accept) Valid() error {
 	if c.Offer == 0 {
-		return &Invalid{"offer", "is missing: it is the number that the offered standing shows"}
+		return invalid("offer", "is missing: it is the number that the offered standing shows")
 	}
 	return validPair(c.Pool, c.Person)
 }
@@ -159,28 +133,18 @@ func (c Accept) Valid() error {
 // Valid implements Command.
 func (c Override) Valid() error {
 	if c.Action != SeatPerson && c.Action != RemovePerson {
-		return &Invalid{"action", `must be "seat" or "remove"`}
+		return invalid("action", `must be "seat" or "remove"`)
 	}
 	if c.Reason == "" {
-		return &Invalid{"reason", "is missing: it is kept with the event"}
+		return invalid("reason", "is missing: it is kept with the event")
 	}
-	if err := validText("reason", c.Reason, MaxReason); err != nil {
+	if err := rule.ValidText("reason", c.Reason, MaxReason); err != nil {
 		return err
 	}
-	if err := validText("by", c.By, MaxReason); err != nil {
+	if err := rule.ValidText("by", c.By, MaxReason); err != nil {
 		return err
 	}
 	return validPair(c.Pool, c.Person)
-}
-
-func validText(field, text string, most int) error {
-	if len(text) > most {
-		return &Invalid{field, fmt.Sprintf("is longer than %d bytes", most)}
-	}
-	if !utf8.ValidString(text) {
-		return &Invalid{field, "is not UTF-8"} // no database would take it
-	}
-	return nil
 }
 
 // Valid implements Command.
@@ -189,10 +153,10 @@ func (c Basket) Valid() error {
 		return err
 	}
 	if c.Mode < All || c.Mode > EachOrWait {
-		return &Invalid{"mode", `must be "all", "each" or "each_or_wait"`}
+		return invalid("mode", `must be "all", "each" or "each_or_wait"`)
 	}
 	if len(c.Items) == 0 || len(c.Items) > MaxBasket {
-		return &Invalid{"items", fmt.Sprintf("must be 1 to %d", MaxBasket)}
+		return invalid("items", fmt.Sprintf("must be 1 to %d", MaxBasket))
 	}
 	for i, it := range c.Items {
 		if err := ValidID(fmt.Sprintf("items[%d].pool", i), it.Pool); err != nil {
@@ -204,17 +168,17 @@ func (c Basket) Valid() error {
 			}
 		}
 		if it.Swap == it.Pool {
-			return &Invalid{fmt.Sprintf("items[%d].swap", i), "is the pool itself"}
+			return invalid(fmt.Sprintf("items[%d].swap", i), "is the pool itself")
 		}
 		for _, before := range c.Items[:i] {
 			if before.Pool == it.Pool {
-				return &Invalid{fmt.Sprintf("items[%d].pool", i), fmt.Sprintf("%q is in the basket twice", it.Pool)}
+				return invalid(fmt.Sprintf("items[%d].pool", i), fmt.Sprintf("%q is in the basket twice", it.Pool))
 			}
 			if it.Swap != "" && before.Swap == it.Swap {
-				return &Invalid{fmt.Sprintf("items[%d].swap", i), fmt.Sprintf("%q is given up twice", it.Swap)}
+				return invalid(fmt.Sprintf("items[%d].swap", i), fmt.Sprintf("%q is given up twice", it.Swap))
 			}
 			if it.Swap == before.Pool || before.Swap == it.Pool {
-				return &Invalid{fmt.Sprintf("items[%d]", i), "a pool is both asked for and given up"}
+				return invalid(fmt.Sprintf("items[%d]", i), "a pool is both asked for and given up")
 			}
 		}
 	}
@@ -232,46 +196,46 @@ func (c PutPool) Valid() error {
 // Valid checks every field and how they go together.
 func (c *Config) Valid() error {
 	if c.Capacity > MaxCapacity {
-		return &Invalid{"capacity", fmt.Sprintf("must be 0 to %d", MaxCapacity)}
+		return invalid("capacity", fmt.Sprintf("must be 0 to %d", MaxCapacity))
 	}
 	for _, at := range []struct {
 		field string
 		is    Time
 	}{{"opens_at", c.OpensAt}, {"closes_at", c.ClosesAt}, {"promote_until", c.PromoteUntil}} {
-		if at.is < 0 || at.is > maxTime {
-			return &Invalid{at.field, "must lie in the years 1970 to 9999"}
+		if at.is < 0 || at.is > rule.MaxTime {
+			return invalid(at.field, "must lie in the years 1970 to 9999")
 		}
 	}
 	if c.ClosesAt != 0 && c.OpensAt != 0 && c.ClosesAt <= c.OpensAt {
-		return &Invalid{"closes_at", "must lie after opens_at"}
+		return invalid("closes_at", "must lie after opens_at")
 	}
 	if c.PromoteUntil != 0 && c.OpensAt != 0 && c.PromoteUntil <= c.OpensAt {
-		return &Invalid{"promote_until", "must lie after opens_at"}
+		return invalid("promote_until", "must lie after opens_at")
 	}
 	switch {
 	case c.Order > Lottery:
-		return &Invalid{"order", `must be "arrival" or "lottery"`}
+		return invalid("order", `must be "arrival" or "lottery"`)
 	case c.Order == Lottery && c.OpensAt == 0:
-		return &Invalid{"opens_at", `is missing: where order is "lottery" it says when the draw is`}
+		return invalid("opens_at", `is missing: where order is "lottery" it says when the draw is`)
 	case c.Order == Arrival && c.SeedHash != [32]byte{}:
-		return &Invalid{"seed_hash", `is only for order "lottery"`}
+		return invalid("seed_hash", `is only for order "lottery"`)
 	case c.Promotion > Offer:
-		return &Invalid{"promotion", `must be "auto" or "offer"`}
+		return invalid("promotion", `must be "auto" or "offer"`)
 	case c.Promotion == Offer && (c.AnswerWithin < time.Second || c.AnswerWithin > 90*24*time.Hour || c.AnswerWithin%time.Second != 0):
-		return &Invalid{"answer_seconds", `must be 1 to 7776000 where promotion is "offer"`}
+		return invalid("answer_seconds", `must be 1 to 7776000 where promotion is "offer"`)
 	case c.Promotion == Auto && c.AnswerWithin != 0:
-		return &Invalid{"answer_seconds", `is only for promotion "offer"`}
+		return invalid("answer_seconds", `is only for promotion "offer"`)
 	}
 	if c.Group != "" {
 		if err := ValidID("group", c.Group); err != nil {
 			return err
 		}
 	}
-	if err := validText("data", c.Data, MaxData); err != nil {
+	if err := rule.ValidText("data", c.Data, MaxData); err != nil {
 		return err
 	}
 	if c.Data != "" && !json.Valid([]byte(c.Data)) {
-		return &Invalid{"data", "is not JSON"}
+		return invalid("data", "is not JSON")
 	}
 	return nil
 }
@@ -279,10 +243,10 @@ func (c *Config) Valid() error {
 // Valid checks the ranges.
 func (l *Limits) Valid() error {
 	if l.MaxSeats != nil && (*l.MaxSeats == 0 || *l.MaxSeats > MaxPerPerson) {
-		return &Invalid{"max_seats_per_person", fmt.Sprintf("must be 1 to %d", MaxPerPerson)}
+		return invalid("max_seats_per_person", fmt.Sprintf("must be 1 to %d", MaxPerPerson))
 	}
 	if l.MaxWaits > MaxPerPerson {
-		return &Invalid{"max_waits_per_person", fmt.Sprintf("must be 0 to %d", MaxPerPerson)}
+		return invalid("max_waits_per_person", fmt.Sprintf("must be 0 to %d", MaxPerPerson))
 	}
 	return nil
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
+
+	"holdfast/internal/rule"
 )
 
 // AppendJSON appends the members of e's JSON form, without braces and without a leading comma: the envelope is around it.
 // The mirror's events table, the feed, `holdfast log` and the pushes share this form.
 func (e *Event) AppendJSON(b []byte) []byte {
-	b = appendMember(b, "pool", e.Pool)
+	b = rule.AppendMember(b, "pool", e.Pool)
 	if e.Kind == PoolPut {
 		b = append(b, `,"config":`...)
 		cfg, _ := json.Marshal(e.Config) // cannot fail: Config.Data was checked to be JSON
@@ -21,7 +23,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 		return append(hex.AppendEncode(b, e.Seed[:]), '"')
 	}
 	b = append(b, ',')
-	b = appendMember(b, "person", e.Person)
+	b = rule.AppendMember(b, "person", e.Person)
 	b = append(b, `,"was":"`...)
 	b = append(b, e.Was.String()...)
 	b = append(b, `","cause":"`...)
@@ -37,7 +39,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	}
 	if e.Swap != "" {
 		b = append(b, ',')
-		b = appendMember(b, "swap", e.Swap)
+		b = rule.AppendMember(b, "swap", e.Swap)
 	}
 	if e.Kind == SeatOffered {
 		b = append(b, `,"deadline":"`...)
@@ -46,27 +48,11 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	}
 	if e.Cause == ByStaff {
 		b = append(b, ',')
-		b = appendMember(b, "by", e.By)
+		b = rule.AppendMember(b, "by", e.By)
 		b = append(b, ',')
-		b = appendMember(b, "reason", e.Reason)
+		b = rule.AppendMember(b, "reason", e.Reason)
 	}
 	return b
-}
-
-// appendMember appends "name":"value". Ids need no escaping; what staff wrote may.
-func appendMember(b []byte, name, value string) []byte {
-	b = append(b, '"')
-	b = append(b, name...)
-	b = append(b, `":`...)
-	for i := 0; i < len(value); i++ {
-		if !idBytes[value[i]] {
-			quoted, _ := json.Marshal(value) // a string always marshals
-			return append(b, quoted...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, value...)
-	return append(b, '"')
 }
 
 // configJSON is Config on the wire; the pool's PUT body and its event have the same form.

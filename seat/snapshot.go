@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"sort"
+
+	"holdfast/internal/rule"
 )
 
 // The snapshot of a State: what cannot be derived, in the order of the numbers, so that equal states have equal bytes.
@@ -22,11 +24,11 @@ import (
 // WriteSnapshot writes the whole state. It only reads s.
 func (s *State) WriteSnapshot(w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
-	b := appendString(nil, string(s.limits.AppendLimits(nil)))
+	b := rule.AppendString(nil, string(s.limits.AppendLimits(nil)))
 	b = binary.AppendUvarint(b, uint64(len(s.poolList)))
 	for _, p := range s.poolList {
-		b = appendString(b, p.name)
-		b = appendString(b, string(p.config.append(nil)))
+		b = rule.AppendString(b, p.name)
+		b = rule.AppendString(b, string(p.config.append(nil)))
 		b = binary.AppendUvarint(b, p.put.seq)
 		b = binary.AppendUvarint(b, uint64(p.put.at))
 		b = binary.AppendUvarint(b, uint64(p.line.last))
@@ -35,7 +37,7 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 	}
 	b = binary.AppendUvarint(b, uint64(s.people.list.count))
 	for n := uint32(1); n <= s.people.list.count; n++ {
-		b = flush(out, appendString(b, s.people.at(n).name))
+		b = flush(out, rule.AppendString(b, s.people.at(n).name))
 	}
 	b = binary.AppendUvarint(b, uint64(s.claims.count))
 	for n := uint32(1); n <= s.claims.count; n++ {
@@ -113,8 +115,8 @@ func ReadSnapshot(r *bufio.Reader) (*State, error) {
 
 func (s *State) readPool(in *snapshotReader) {
 	p := &pool{number: uint32(len(s.poolList)) + 1, name: in.id()}
-	config := decoder{rest: in.string(MaxData + 2*MaxID + 32)}
-	p.config = *config.config()
+	config := rule.Decoder{Rest: in.string(MaxData + 2*MaxID + 32)}
+	p.config = *decodeConfig(&config)
 	p.put = stamp{in.uvarint(), in.time()}
 	p.line.last = in.uint32()
 	if p.config.Order == Lottery {
@@ -123,7 +125,7 @@ func (s *State) readPool(in *snapshotReader) {
 	if in.err != nil {
 		return
 	}
-	if config.bad || config.rest != "" || s.pools[p.name] != nil {
+	if config.Bad || config.Rest != "" || s.pools[p.name] != nil {
 		in.fail()
 		return
 	}

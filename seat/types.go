@@ -10,47 +10,15 @@ package seat
 import (
 	"fmt"
 	"time"
+
+	"holdfast/internal/rule"
 )
 
 // Time is an instant in microseconds since the Unix epoch, UTC. Zero means absent.
-// Microseconds, because that is what both databases keep.
-type Time int64
-
-// maxTime is the last microsecond of the year 9999, the last that RFC 3339 can write.
-const maxTime Time = 253_402_300_799_999_999
+type Time = rule.Time
 
 // TimeOf converts t, truncated to the microsecond.
-func TimeOf(t time.Time) Time { return Time(t.UnixMicro()) }
-
-// Std converts to the standard library's time, in UTC.
-func (t Time) Std() time.Time { return time.UnixMicro(int64(t)).UTC() }
-
-// Add returns t+d, truncated to the microsecond.
-func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Microsecond) }
-
-// timeLayout is RFC 3339 with exactly six decimals, so that times of one log sort as text too.
-const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
-
-// AppendText appends t in RFC 3339 with microseconds.
-func (t Time) AppendText(b []byte) ([]byte, error) {
-	return t.Std().AppendFormat(b, timeLayout), nil
-}
-
-// MarshalText is AppendText for encoding/json.
-func (t Time) MarshalText() ([]byte, error) { return t.AppendText(nil) }
-
-// UnmarshalText reads RFC 3339, from year 1970 to 9999; what is finer than a microsecond is cut off.
-func (t *Time) UnmarshalText(b []byte) error {
-	std, err := time.Parse(time.RFC3339Nano, string(b))
-	if err != nil {
-		return fmt.Errorf("%q is not an RFC 3339 time such as 2026-09-01T08:00:00Z", b)
-	}
-	if std.Year() < 1970 || std.Year() > 9999 || std.UnixMicro() == 0 {
-		return fmt.Errorf("%q is outside the years 1970 to 9999", b)
-	}
-	*t = TimeOf(std)
-	return nil
-}
+func TimeOf(t time.Time) Time { return rule.TimeOf(t) }
 
 // Status is a person's standing in one pool.
 type Status uint8
@@ -179,13 +147,14 @@ const (
 	MaxData      = 16 << 10   // bytes of Config.Data
 	MaxBasket    = 32         // items of one basket
 	MaxEvents    = 1_000      // events that one command makes; what goes further continues as due work
-	MaxID        = 128        // bytes of a realm's, pool's, person's or group's id
+	MaxID        = rule.MaxID // bytes of a realm's, pool's, person's or group's id
 	MaxReason    = 1_000      // bytes of Override.Reason and .By
 )
 
 // Code names why something was refused. The names are on the wire: never change one.
-type Code string
+type Code = rule.Code
 
+// The refusals of pools.
 const (
 	NotOpen     Code = "not_open"     // the pool opens later; Refusal.Time says when
 	Closed      Code = "closed"       // the pool takes no claims any more; Refusal.Time says since when
