@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"strconv"
 
+	"holdfast/desk"
 	"holdfast/internal/rule"
 	"holdfast/seat"
 )
 
-// The shard's own kinds of events; 16 and above are in package seat. Stored: never change one, add at the end.
+// The shard's own kinds of events; 16 and above are in package seat, 64 and above in package desk. Stored: never change one, add at the end.
 const (
 	Started  seat.Kind = 1 // Epoch, Grace: a process took the shard
 	RealmPut seat.Kind = 2 // Limits
@@ -22,6 +23,7 @@ type Event struct {
 	Realm string // empty for Started
 
 	Seat   seat.Event   // Seat.Kind is the kind of the whole; the rest of Seat is set for kinds of package seat
+	Desk   *desk.Event  // kinds of package desk; nil for all others
 	Epoch  uint64       // Started
 	Grace  seat.Time    // Started: everybody with an offer has at least this long from At
 	Limits *seat.Limits // RealmPut
@@ -37,6 +39,9 @@ func (e *Event) KindName() string {
 		return "started"
 	case RealmPut:
 		return "realm_put"
+	}
+	if e.Desk != nil {
+		return e.Desk.Kind.String()
 	}
 	return e.Seat.Kind.String()
 }
@@ -80,7 +85,11 @@ func (b *Batch) Append(e *Event) {
 	case RealmPut:
 		b.Bytes = e.Limits.AppendLimits(b.Bytes)
 	default:
-		b.Bytes = e.Seat.AppendBody(b.Bytes)
+		if e.Desk != nil {
+			b.Bytes = e.Desk.AppendBody(b.Bytes)
+		} else {
+			b.Bytes = e.Seat.AppendBody(b.Bytes)
+		}
 	}
 	length := len(b.Bytes) - start - 1
 	if length < 0x80 {
@@ -163,10 +172,18 @@ func (e *Event) decode(b string) error {
 		}
 		*e = Event{Limits: limits, Seat: seat.Event{Kind: kind}}
 	default:
+		if desk.Owns(desk.Kind(kind)) {
+			d := new(desk.Event)
+			if err := d.DecodeBody(desk.Kind(kind), body); err != nil {
+				return err
+			}
+			*e = Event{Desk: d, Seat: seat.Event{Kind: kind}}
+			break
+		}
 		if err := e.Seat.DecodeBody(kind, body); err != nil {
 			return err
 		}
-		e.Epoch, e.Grace, e.Limits = 0, 0, nil
+		e.Desk, e.Epoch, e.Grace, e.Limits = nil, 0, 0, nil
 	}
 	e.At, e.Realm = at, realm
 	return nil
@@ -203,6 +220,9 @@ func (e *Event) AppendBodyJSON(b []byte) []byte {
 		}
 		b = append(b, `"max_waits_per_person":`...)
 		return strconv.AppendUint(b, uint64(e.Limits.MaxWaits), 10)
+	}
+	if e.Desk != nil {
+		return e.Desk.AppendJSON(b)
 	}
 	return e.Seat.AppendJSON(b)
 }

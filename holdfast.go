@@ -7,6 +7,7 @@
 package holdfast
 
 import (
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -16,7 +17,7 @@ type Code = seat.Code
 // UnknownRealm refuses a command for a realm that nobody has put.
 const UnknownRealm Code = "unknown_realm"
 
-// Body is what a command asks for: a seat.Command or a PutRealm.
+// Body is what a command asks for: a seat.Command, a desk.Command or a PutRealm.
 type Body interface {
 	// Valid says which field is malformed, as a *seat.Invalid.
 	Valid() error
@@ -56,14 +57,25 @@ type Command struct {
 type Result struct {
 	seat.Result               // all but baskets
 	Items       []seat.Result // baskets: one for each item, in their order
+	Desk        *desk.Result  // desk commands, unless the realm is unknown; nil for all others
 }
 
 // Realm is one isolated world. Every rule holds inside one realm.
 type Realm struct {
 	Name  string
 	Seats *seat.State
+	Desks *desk.State
 	Seq   uint64    // the event that put it
 	At    seat.Time // when
+}
+
+// NextDue is when the realm has something to do of itself; false: nothing waits.
+func (r *Realm) NextDue() (seat.Time, bool) {
+	next, ok := r.Seats.NextDue()
+	if at, due := r.Desks.NextDue(); due && (!ok || at < next) {
+		return at, true
+	}
+	return next, ok
 }
 
 // State is the fold of a log: all realms of one shard. It is not safe for concurrent use.

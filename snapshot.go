@@ -8,18 +8,21 @@ import (
 	"fmt"
 	"io"
 
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
 // The snapshot of a State. The log that keeps it adds its position and a checksum.
 //
 //	"HFSN" · u8 version · uv seq · uv at · uv epoch · uv realms, each: str name · uv seq · uv at · the realm's seats
+//	from version 3 on, behind each realm's seats: its desks
 //
-// Version 2 has a lottery in it. A state without one is still written as version 1, byte for byte, so that a program from
-// before the lotteries can take a directory back as long as none was made.
+// Version 2 has a lottery in it, version 3 a desk. A state without them is still written as version 1, byte for byte, so
+// that a program from before them can take a directory back as long as none was made.
 const (
 	snapshotMagic   = "HFSN"
-	snapshotVersion = 2
+	snapshotVersion = 3
+	deskVersion     = 3 // the first with desks
 )
 
 // ErrSnapshotVersion means that a snapshot is of another version of Holdfast, not that it is damaged.
@@ -32,6 +35,7 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 	b = binary.AppendUvarint(b, uint64(s.at))
 	b = binary.AppendUvarint(b, s.epoch)
 	b = binary.AppendUvarint(b, uint64(len(s.order)))
+	version := s.snapshotVersion()
 	for _, realm := range s.order {
 		b = binary.AppendUvarint(b, uint64(len(realm.Name)))
 		b = append(b, realm.Name...)
@@ -43,6 +47,11 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 		if err := realm.Seats.WriteSnapshot(w); err != nil {
 			return err
 		}
+		if version >= deskVersion {
+			if err := realm.Desks.WriteSnapshot(w); err != nil {
+				return err
+			}
+		}
 		b = b[:0]
 	}
 	_, err := w.Write(b)
@@ -50,12 +59,16 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 }
 
 func (s *State) snapshotVersion() byte {
+	version := byte(1)
 	for _, realm := range s.order {
+		if !realm.Desks.Empty() {
+			return deskVersion
+		}
 		if realm.Seats.Lotteries() {
-			return 2
+			version = 2
 		}
 	}
-	return 1
+	return version
 }
 
 // ReadSnapshot reads what WriteSnapshot wrote, now or in an older version.
@@ -79,7 +92,7 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 	}
 	s.at = seat.Time(at)
 	for range realms {
-		realm, err := readRealm(in)
+		realm, err := readRealm(in, version)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +111,7 @@ func ReadSnapshot(r io.Reader) (*State, error) {
 	return s, nil
 }
 
-func readRealm(in *bufio.Reader) (*Realm, error) {
+func readRealm(in *bufio.Reader, version byte) (*Realm, error) {
 	var length, at uint64
 	if err := readUvarints(in, &length); err != nil {
 		return nil, err
@@ -122,7 +135,13 @@ func readRealm(in *bufio.Reader) (*Realm, error) {
 	}
 	realm.At = seat.Time(at)
 	var err error
-	realm.Seats, err = seat.ReadSnapshot(in)
+	if realm.Seats, err = seat.ReadSnapshot(in); err != nil {
+		return nil, err
+	}
+	realm.Desks = desk.NewState()
+	if version >= deskVersion {
+		realm.Desks, err = desk.ReadSnapshot(in)
+	}
 	return realm, err
 }
 
@@ -166,6 +185,9 @@ func (s *State) Hash() [32]byte {
 func (s *State) Check() error {
 	for _, realm := range s.order {
 		if err := realm.Seats.Check(); err != nil {
+			return fmt.Errorf("realm %q: %w", realm.Name, err)
+		}
+		if err := realm.Desks.Check(); err != nil {
 			return fmt.Errorf("realm %q: %w", realm.Name, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -15,6 +16,7 @@ type Stepper struct {
 	// lock is held. nil: no lottery is drawn.
 	Seed  func(hash [32]byte) (seed [32]byte, ok bool)
 	turn  seat.Turn
+	desks desk.Turn
 	event Event
 }
 
@@ -37,19 +39,52 @@ func (s *Stepper) Step(cmd *Command, batch *Batch) Result {
 		res.Result, res.Items = realm.Seats.Step(&s.turn, body)
 		s.finish(realm, batch)
 		return res
+	case desk.Command:
+		realm := s.State.realms[cmd.Realm]
+		if realm == nil {
+			return Result{Result: seat.Result{Refusal: seat.Refusal{Code: UnknownRealm}}}
+		}
+		s.beginDesks(cmd.At, cmd.At)
+		res := realm.Desks.Step(&s.desks, body)
+		s.finishDesks(realm, batch)
+		return Result{Desk: &res}
 	}
 	panic(fmt.Sprintf("holdfast: unknown command %T", cmd.Body))
 }
 
-// Due runs what is due in a realm at the given time, at most seat.MaxEvents events, and says whether more is due by then.
-// at may lie before clock: due work that comes late is decided as of its own time, but the time to answer a seat offer
+// Due runs what is due in a realm at the given time, of the seats or else of the desks, at most as many events as one
+// turn makes, and says whether more is due by then.
+// at may lie before clock: due work that comes late is decided as of its own time, but the time to answer an offer
 // runs from clock, so that nobody's passes unseen.
 func (s *Stepper) Due(realm *Realm, at, clock seat.Time, batch *Batch) bool {
-	s.begin(at)
-	s.turn.Clock = clock
-	more := realm.Seats.Due(&s.turn)
-	s.finish(realm, batch)
-	return more
+	if next, due := realm.Seats.NextDue(); due && next <= at {
+		s.begin(at)
+		s.turn.Clock = clock
+		realm.Seats.Due(&s.turn)
+		s.finish(realm, batch)
+	} else {
+		s.beginDesks(at, clock)
+		realm.Desks.Due(&s.desks)
+		s.finishDesks(realm, batch)
+	}
+	next, due := realm.NextDue()
+	return due && next <= at
+}
+
+func (s *Stepper) beginDesks(at, clock desk.Time) {
+	s.desks = desk.Turn{Now: at, Clock: clock, Seq: s.State.seq, Events: s.desks.Events[:0]}
+}
+
+// finishDesks encodes the turn's events, which the realm has applied already.
+func (s *Stepper) finishDesks(realm *Realm, batch *Batch) {
+	for i := range s.desks.Events {
+		s.State.seq++
+		s.State.at = s.desks.Now
+		e := &s.desks.Events[i]
+		s.event = Event{Seq: s.State.seq, At: s.desks.Now, Realm: realm.Name, Seat: seat.Event{Kind: seat.Kind(e.Kind)}, Desk: e}
+		batch.Append(&s.event)
+	}
+	s.event = Event{}
 }
 
 func (s *Stepper) begin(at seat.Time) {
@@ -107,11 +142,12 @@ func (s *State) Apply(e *Event) error {
 		s.epoch = e.Epoch
 		for _, realm := range s.order {
 			realm.Seats.ApplyStart(e.At + e.Grace)
+			realm.Desks.ApplyStart(e.At)
 		}
 	case RealmPut:
 		realm := s.realms[e.Realm]
 		if realm == nil {
-			realm = &Realm{Name: strings.Clone(e.Realm), Seats: seat.NewState()}
+			realm = &Realm{Name: strings.Clone(e.Realm), Seats: seat.NewState(), Desks: desk.NewState()}
 			s.realms[realm.Name] = realm
 			s.order = append(s.order, realm)
 		}
@@ -122,7 +158,13 @@ func (s *State) Apply(e *Event) error {
 		if realm == nil {
 			return fmt.Errorf("event %d is of realm %q, which does not exist", e.Seq, e.Realm)
 		}
-		if err := realm.Seats.Apply(e.Seq, e.At, &e.Seat); err != nil {
+		var err error
+		if e.Desk != nil {
+			err = realm.Desks.Apply(e.Seq, e.At, e.Desk)
+		} else {
+			err = realm.Seats.Apply(e.Seq, e.At, &e.Seat)
+		}
+		if err != nil {
 			return fmt.Errorf("event %d: %w", e.Seq, err)
 		}
 	}

@@ -32,6 +32,9 @@ var kindNames = [...]string{"desk_put", "agent_put", "agent_removed", "agent_con
 	"agent_offline", "agent_ready", "agent_heard", "request_made", "client_connected", "client_disconnected", "offer_made", "offer_received",
 	"offer_accepted", "offer_ended", "session_finished", "request_ended"}
 
+// Owns says whether a kind is one of the desks'.
+func Owns(k Kind) bool { return k >= DeskPut && k <= RequestEnded }
+
 func (k Kind) String() string {
 	if k >= DeskPut && int(k-DeskPut) < len(kindNames) {
 		return kindNames[k-DeskPut]

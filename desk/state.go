@@ -3,6 +3,7 @@ package desk
 // Turn is one command's place in the order: its time, the log's head before it, and the events it makes.
 type Turn struct {
 	Now    Time
+	Clock  Time    // of Due: the real time, not before Now: the time to answer an offer runs from here; elsewhere it is Now
 	Seq    uint64  // the last event before this turn
 	Events []Event // made so far; the caller reuses the slice between turns
 }

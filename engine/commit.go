@@ -129,7 +129,7 @@ func (e *Engine) runDue() (wait time.Duration, ok bool) {
 		return time.Millisecond, true
 	}
 	for _, realm := range e.stepper.State.Realms() {
-		next, due := realm.Seats.NextDue()
+		next, due := realm.NextDue()
 		if !due || next > now {
 			e.noteAlarmLocked(next, due)
 			continue
@@ -137,7 +137,7 @@ func (e *Engine) runDue() (wait time.Duration, ok bool) {
 		count, size := e.open.Count, len(e.open.Bytes)
 		e.stepper.Due(realm, e.dueAtLocked(next), now, &e.open.Batch)
 		e.decidedLocked(count, size)
-		e.noteAlarmLocked(realm.Seats.NextDue())
+		e.noteAlarmLocked(realm.NextDue())
 	}
 	if e.alarm == 0 {
 		return 0, false
@@ -157,7 +157,7 @@ func (e *Engine) alarmLocked(realm *holdfast.Realm) {
 	if realm == nil {
 		return
 	}
-	if next, due := realm.Seats.NextDue(); due && (e.alarm == 0 || next < e.alarm) {
+	if next, due := realm.NextDue(); due && (e.alarm == 0 || next < e.alarm) {
 		e.alarm = max(next, 1)
 		wake(e.due)
 	}

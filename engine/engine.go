@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -173,7 +174,7 @@ func (e *Engine) Do(realm string, body holdfast.Body) (Answer, error) {
 		}
 		body = put
 	}
-	_, look := body.(seat.Look)
+	look := looks(body)
 	if !look {
 		if err := e.log.Room(); err != nil {
 			return Answer{}, fmt.Errorf("%w: %w", ErrBusy, err)
@@ -217,9 +218,21 @@ func (e *Engine) leaveLocked() {
 	e.abandon(errors.New("engine: a decision panicked, its state is void"), lost)
 }
 
+// looks says whether a command only looks: it makes no event, and nothing that is due is run before it.
+func looks(body holdfast.Body) bool {
+	switch body.(type) {
+	case seat.Look, desk.LookAgent, desk.LookRequest:
+		return true
+	}
+	return false
+}
+
 func validRealm(realm string, body holdfast.Body) error {
 	switch body.(type) {
-	case seat.Claim, seat.Release, seat.Accept, seat.Override, seat.Look, seat.PutPool, seat.Basket, holdfast.PutRealm:
+	case seat.Claim, seat.Release, seat.Accept, seat.Override, seat.Look, seat.PutPool, seat.Basket, holdfast.PutRealm,
+		desk.PutDesk, desk.PutAgent, desk.RemoveAgent, desk.Force, desk.Attach, desk.Detach, desk.Online, desk.Pause, desk.GoOffline, desk.Hear,
+		desk.Receive, desk.AcceptOffer, desk.RejectOffer, desk.Request, desk.AttachClient, desk.DetachClient, desk.Cancel, desk.Finish,
+		desk.LookAgent, desk.LookRequest:
 		return seat.ValidID("realm", realm)
 	}
 	return &seat.Invalid{Field: "body", Problem: fmt.Sprintf("%T is no command", body)}
@@ -244,7 +257,7 @@ func (e *Engine) runDueLocked(realm *holdfast.Realm, now seat.Time) bool {
 		return true
 	}
 	for {
-		next, ok := realm.Seats.NextDue()
+		next, ok := realm.NextDue()
 		if !ok || next > now {
 			return true
 		}
