@@ -78,10 +78,17 @@ type Problem struct {
 	OpensAt  seat.Time `json:"opens_at,omitempty"`  // not_open
 	ClosedAt seat.Time `json:"closed_at,omitempty"` // closed
 	HeldPool string    `json:"held_pool,omitempty"` // group, no_seat, swap_pending, unknown_pool of an item
-	Limit    uint32    `json:"limit,omitempty"`     // limit
+	Limit    uint32    `json:"limit,omitempty"`     // limit, queue_full
 	Seq      uint64    `json:"seq,omitempty"`       // precondition, once confirmed: the standing's true seq
 	First    uint64    `json:"first,omitempty"`     // trimmed: the oldest event that can still be had
 	Last     uint64    `json:"last,omitempty"`      // other_log: the durable end of this log
+
+	Desk       string `json:"desk,omitempty"`
+	Topic      string `json:"topic,omitempty"`       // unknown_topic, desk_live
+	Version    uint64 `json:"version,omitempty"`     // no_agent, once confirmed: as of which availability
+	Offer      string `json:"offer,omitempty"`       // offer_closed: what became of it
+	Cause      string `json:"cause,omitempty"`       // offer_closed, session_ended: why it ended
+	AgentState string `json:"agent_state,omitempty"` // offer_closed: where the agent stands
 
 	RetryAfterMS int64 `json:"retry_after_ms,omitempty"` // busy, unknown
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -226,7 +227,7 @@ func (p *Problem) appendWith(b []byte, c *seat.Basket, items []seat.Result) []by
 		b = append(b, `,"field":`...)
 		b = AppendString(b, p.Field)
 	}
-	for _, m := range [...]struct{ name, id string }{{`,"realm":`, p.Realm}, {`,"pool":`, p.Pool}, {`,"person":`, p.Person}} {
+	for _, m := range [...]struct{ name, id string }{{`,"realm":`, p.Realm}, {`,"pool":`, p.Pool}, {`,"person":`, p.Person}, {`,"desk":`, p.Desk}} {
 		if m.id != "" {
 			b = AppendString(append(b, m.name...), m.id)
 		}
@@ -256,11 +257,19 @@ func (p *Problem) appendFacts(b []byte, confirmed bool) []byte {
 	if p.HeldPool != "" {
 		b = appendPlain(b, `,"held_pool":"`, p.HeldPool)
 	}
-	if p.Code == seat.LimitSeats {
+	if p.Code == seat.LimitSeats || p.Code == desk.QueueFull {
 		b = appendNumber(b, `,"limit":`, uint64(p.Limit))
 	}
 	if p.Code == seat.Mismatch && confirmed {
 		b = appendNumber(b, `,"seq":`, p.Seq)
+	}
+	if p.Version != 0 && confirmed {
+		b = appendNumber(b, `,"version":`, p.Version)
+	}
+	for _, m := range [...]struct{ name, value string }{{`,"topic":"`, p.Topic}, {`,"offer":"`, p.Offer}, {`,"cause":"`, p.Cause}, {`,"agent_state":"`, p.AgentState}} {
+		if m.value != "" {
+			b = appendPlain(b, m.name, m.value)
+		}
 	}
 	if p.Code == Trimmed {
 		b = appendNumber(b, `,"first":`, p.First)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"holdfast"
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -28,6 +29,12 @@ const (
 	NoAuth          holdfast.Code = "no_authentication" // the server has none, so it gives no tickets
 	UpgradeNeeded   holdfast.Code = "upgrade_required"  // the path is a WebSocket's
 	Limited         holdfast.Code = "limited"           // one person asks too often; Problem.RetryAfterMS says how long to wait
+)
+
+// Codes of what is looked at and not there, beside desk.UnknownRequest. They are on the wire: never change one.
+const (
+	UnknownOffer   holdfast.Code = "unknown_offer"
+	UnknownSession holdfast.Code = "unknown_session"
 )
 
 // MaxBody is the most bytes of a request's body.
@@ -71,6 +78,18 @@ var meanings = [...]Meaning{
 	{Limited, http.StatusTooManyRequests, "Too often: nothing was recorded, ask again", ""},
 	{UpgradeNeeded, http.StatusUpgradeRequired, "This is a WebSocket", ""},
 	{NoAuth, http.StatusConflict, "No authentication", ""},
+	{desk.UnknownDesk, http.StatusNotFound, "No such desk", "Nobody has put a desk of this name in the realm."},
+	{desk.UnknownAgent, http.StatusNotFound, "No such agent", "The desk has no agent of this name."},
+	{desk.UnknownTopic, http.StatusNotFound, "No such topic", "The desk has no such topic; where it has any, one must be named."},
+	{desk.UnknownRequest, http.StatusNotFound, "No such request", "The desk has no request of this number, or not any more."},
+	{desk.NoAgent, http.StatusConflict, "Nobody is ready", "No agent is ready for this, and the desk keeps no queue. Nothing was recorded."},
+	{desk.QueueFull, http.StatusConflict, "The queue is full", "As many requests wait as the desk lets wait: limit. Nothing was recorded."},
+	{desk.OfferClosed, http.StatusConflict, "The offer is not open to you", "It was answered or ended before (offer and cause say how), or it was never this agent's. Nothing was changed."},
+	{desk.SessionEnded, http.StatusConflict, "There is no such session", "It has ended before, or there never was one for whoever says so. Nothing was changed."},
+	{desk.NotConnected, http.StatusConflict, "Not connected", "The agent has no connection, and is not reached by push. Nothing was changed."},
+	{desk.DeskLive, http.StatusConflict, "The topic is in use", "A request that has not ended is about a topic that would go. Nothing was changed."},
+	{UnknownOffer, http.StatusNotFound, "No such offer", "The desk has no offer of this number, or not any more."},
+	{UnknownSession, http.StatusNotFound, "No such session", "The desk has no session of this number, or not any more."},
 }
 
 var byCode = func() map[holdfast.Code]Meaning {
