@@ -1,5 +1,7 @@
 package desk
 
+import "holdfast/internal/rule"
+
 // Command is something a caller asks for; the time is given to Step beside it.
 type Command interface {
 	// Valid says which field is wrong, as an *Invalid. It needs no state, so the border calls it before any lock.
@@ -158,61 +160,146 @@ func (LookAgent) command()    {}
 func (LookRequest) command()  {}
 
 // Valid implements Command.
-func (c PutDesk) Valid() error { panic("not yet") }
+func (c PutDesk) Valid() error {
+	if err := rule.ValidID("desk", c.Desk); err != nil {
+		return err
+	}
+	return c.Config.Valid()
+}
 
 // Valid implements Command.
-func (c PutAgent) Valid() error { panic("not yet") }
+func (c PutAgent) Valid() error {
+	if err := validAgent(c.Desk, c.Agent); err != nil {
+		return err
+	}
+	return c.Profile.Valid()
+}
 
 // Valid implements Command.
-func (c RemoveAgent) Valid() error { panic("not yet") }
+func (c RemoveAgent) Valid() error {
+	if err := validAgent(c.Desk, c.Agent); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c Force) Valid() error { panic("not yet") }
+func (c Force) Valid() error {
+	if c.To != Offline && c.To != Idle {
+		return invalid("state", `must be "offline" or "idle"`)
+	}
+	if c.Reason == "" {
+		return invalid("reason", "is missing: it is kept with the event")
+	}
+	if err := validAgent(c.Desk, c.Agent); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c Attach) Valid() error { panic("not yet") }
+func (c Attach) Valid() error { return validConnection(c.Desk, "agent", c.Agent, c.Conn) }
 
 // Valid implements Command.
-func (c Detach) Valid() error { panic("not yet") }
+func (c Detach) Valid() error { return validConnection(c.Desk, "agent", c.Agent, c.Conn) }
 
 // Valid implements Command.
-func (c Online) Valid() error { panic("not yet") }
+func (c Online) Valid() error { return validAgent(c.Desk, c.Agent) }
 
 // Valid implements Command.
-func (c Pause) Valid() error { panic("not yet") }
+func (c Pause) Valid() error {
+	if err := validAgent(c.Desk, c.Agent); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c GoOffline) Valid() error { panic("not yet") }
+func (c GoOffline) Valid() error {
+	if err := validAgent(c.Desk, c.Agent); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c Hear) Valid() error { panic("not yet") }
+func (c Hear) Valid() error { return validAgent(c.Desk, c.Agent) }
 
 // Valid implements Command.
-func (c Receive) Valid() error { panic("not yet") }
+func (c Receive) Valid() error { return validOffer(c.Desk, c.Agent, c.Offer) }
 
 // Valid implements Command.
-func (c AcceptOffer) Valid() error { panic("not yet") }
+func (c AcceptOffer) Valid() error { return validOffer(c.Desk, c.Agent, c.Offer) }
 
 // Valid implements Command.
-func (c RejectOffer) Valid() error { panic("not yet") }
+func (c RejectOffer) Valid() error {
+	if err := validOffer(c.Desk, c.Agent, c.Offer); err != nil {
+		return err
+	}
+	return rule.ValidText("reason", c.Reason, MaxReason)
+}
 
 // Valid implements Command.
-func (c Request) Valid() error { panic("not yet") }
+func (c Request) Valid() error {
+	if err := validPair(c.Desk, "client", c.Client); err != nil {
+		return err
+	}
+	if err := c.Ask.Valid(); err != nil {
+		return err
+	}
+	if c.Conn == 0 && c.Reach != Push {
+		return invalid("reach", `must be "push" where no connection asks`)
+	}
+	return nil
+}
 
 // Valid implements Command.
-func (c AttachClient) Valid() error { panic("not yet") }
+func (c AttachClient) Valid() error { return validConnection(c.Desk, "client", c.Client, c.Conn) }
 
 // Valid implements Command.
-func (c DetachClient) Valid() error { panic("not yet") }
+func (c DetachClient) Valid() error { return validConnection(c.Desk, "client", c.Client, c.Conn) }
 
 // Valid implements Command.
-func (c Cancel) Valid() error { panic("not yet") }
+func (c Cancel) Valid() error {
+	if err := rule.ValidID("desk", c.Desk); err != nil {
+		return err
+	}
+	if err := validOptional("client", c.Client); err != nil {
+		return err
+	}
+	if err := validNumber("request", c.Request); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c Finish) Valid() error { panic("not yet") }
+func (c Finish) Valid() error {
+	if err := rule.ValidID("desk", c.Desk); err != nil {
+		return err
+	}
+	if c.Agent != "" && c.Client != "" {
+		return invalid("client", "is there beside an agent: one of them finishes")
+	}
+	if err := validOptional("agent", c.Agent); err != nil {
+		return err
+	}
+	if err := validOptional("client", c.Client); err != nil {
+		return err
+	}
+	if err := validNumber("session", c.Session); err != nil {
+		return err
+	}
+	return c.Staff.valid()
+}
 
 // Valid implements Command.
-func (c LookAgent) Valid() error { panic("not yet") }
+func (c LookAgent) Valid() error { return validAgent(c.Desk, c.Agent) }
 
 // Valid implements Command.
-func (c LookRequest) Valid() error { panic("not yet") }
+func (c LookRequest) Valid() error {
+	if err := rule.ValidID("desk", c.Desk); err != nil {
+		return err
+	}
+	return validNumber("request", c.Request)
+}
