@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"holdfast/internal/play"
 )
 
 // stage is one act as it was played: what each student lived through. Times are since the rush began.
@@ -61,20 +63,20 @@ func playOpening(ctx context.Context, c *crowd) (*stage, error) {
 	err := c.each(ctx, len(students), func(ctx context.Context, a *asker, i int) error {
 		intended := s.began + moments[i]
 		if wait := intended - c.now(); wait > 0 {
-			if err := sleep(ctx, wait); err != nil {
+			if err := play.Sleep(ctx, wait); err != nil {
 				return err
 			}
 		}
 		s.late[i] = c.now() - intended
 		person := students[order[i]]
-		press := &request{method: http.MethodPut, path: append(a.claimPath(0, person), "?wait=none"...), extra: ifNoneMatch}
+		press := &play.Request{Method: http.MethodPut, Path: append(a.claimPath(0, person), "?wait=none"...), Extra: ifNoneMatch}
 		rep, err := a.ask(ctx, press, record{errand: errandClaim, act: 1, person: person})
 		if err != nil {
 			return err
 		}
 		s.preapproved[i] = c.now() - intended
-		if !confirmed(rep.status, rep.body) {
-			look := &request{method: http.MethodGet, path: append(a.claimPath(0, person), "?wait=confirmed"...)}
+		if !confirmed(rep.Status, rep.Body) {
+			look := &play.Request{Method: http.MethodGet, Path: append(a.claimPath(0, person), "?wait=confirmed"...)}
 			if _, err := a.settle(ctx, look, record{errand: errandLook, act: 1, person: person}); err != nil {
 				return err
 			}
@@ -109,7 +111,7 @@ func playUniversity(ctx context.Context, c *crowd) (*stage, error) {
 				return err
 			}
 			s.preapproved[person] = c.now() - first
-			if confirmed(rep.status, rep.body) {
+			if confirmed(rep.Status, rep.Body) {
 				s.confirmed[person] = s.preapproved[person]
 				return nil
 			}
@@ -141,12 +143,12 @@ func playLeaving(ctx context.Context, c *crowd, leavers []told, feed *follower) 
 	err := c.each(ctx, len(leavers), func(ctx context.Context, a *asker, i int) error {
 		t := leavers[i]
 		sent[i] = c.now()
-		q := &request{method: http.MethodDelete, path: a.claimPath(t.course, t.person), extra: ifMatch(t.seq)}
+		q := &play.Request{Method: http.MethodDelete, Path: a.claimPath(t.course, t.person), Extra: ifMatch(t.seq)}
 		rep, err := a.settle(ctx, q, record{errand: errandRelease, act: 3, person: t.person, course: t.course})
-		if err == nil && rep.status != http.StatusOK {
-			err = fmt.Errorf("a release was refused: %.300s", rep.body)
+		if err == nil && rep.Status != http.StatusOK {
+			err = fmt.Errorf("a release was refused: %.300s", rep.Body)
 		}
-		heads[i] = asOf(rep.body)
+		heads[i] = asOf(rep.Body)
 		return err
 	})
 	if err != nil {
@@ -168,7 +170,7 @@ func playLeaving(ctx context.Context, c *crowd, leavers []told, feed *follower) 
 	l.moved = len(moved)
 	err = c.each(ctx, len(moved), func(ctx context.Context, a *asker, i int) error {
 		m := moved[i].claim
-		q := &request{method: http.MethodGet, path: append(a.claimPath(m.course, m.person), "?wait=confirmed"...)}
+		q := &play.Request{Method: http.MethodGet, Path: append(a.claimPath(m.course, m.person), "?wait=confirmed"...)}
 		_, err := a.settle(ctx, q, record{errand: errandLook, act: 3, person: m.person, course: m.course})
 		return err
 	})
@@ -178,7 +180,7 @@ func playLeaving(ctx context.Context, c *crowd, leavers []told, feed *follower) 
 	late := leavers[:(len(leavers)+9)/10]
 	err = c.each(ctx, len(late), func(ctx context.Context, a *asker, i int) error {
 		t := late[i]
-		q := &request{method: http.MethodPut, path: a.claimPath(t.course, t.person), extra: ifNoneMatch}
+		q := &play.Request{Method: http.MethodPut, Path: a.claimPath(t.course, t.person), Extra: ifNoneMatch}
 		_, err := a.settle(ctx, q, record{errand: errandLate, act: 3, again: true, person: t.person, course: t.course})
 		return err
 	})

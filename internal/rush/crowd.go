@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"holdfast/internal/play"
 )
 
 // crowd is everybody who asks: students taking turns on a bounded number of connections.
@@ -18,7 +20,7 @@ type crowd struct {
 	plan    *plan
 	realm   string
 	seed    uint64
-	door    *door
+	door    *play.Door
 	began   time.Time // the zero of all durations
 	askers  []*asker
 	shelves []*sharedShelf     // of students on connections of their own
@@ -28,13 +30,16 @@ type crowd struct {
 	onDone  func(finished int) // may be nil; called with the count of each finished errand of the running act
 }
 
-func newCrowd(cfg *Config, p *plan, realm string, d *door) *crowd {
+func newCrowd(cfg *Config, p *plan, realm string, d *play.Door) *crowd {
 	c := &crowd{plan: p, realm: realm, seed: cfg.Seed, door: d, began: time.Now()}
 	for i := range cfg.Connections {
 		c.askers = append(c.askers, &asker{crowd: c, rng: rand.New(rand.NewPCG(cfg.Seed, streamBackOff+uint64(i)<<8))})
 	}
 	return c
 }
+
+// finished is how many errands are done, for the progress bar.
+func (c *crowd) finished() int { return int(c.done.Load()) }
 
 // now is the time since the rush began.
 func (c *crowd) now() time.Duration { return time.Since(c.began) }
@@ -114,8 +119,8 @@ func (c *crowd) records(each func(*record)) {
 // asker is one connection and the students who take turns on it. One goroutine at a time owns it.
 type asker struct {
 	crowd *crowd
-	conn  *conn // nil: not connected
-	run   int   // of the server that conn leads to
+	conn  *play.Conn // nil: not connected
+	run   int        // of the server that conn leads to
 	rng   *rand.Rand
 	shelf shelf
 	path  []byte
@@ -125,15 +130,15 @@ type asker struct {
 
 func (a *asker) connect(ctx context.Context) error {
 	door := a.crowd.door
-	run, err := door.pass(ctx)
+	run, err := door.Pass(ctx)
 	if err != nil {
 		return err
 	}
-	conn, err := dial(ctx, door.address)
+	conn, err := play.Dial(ctx, door.Address)
 	if err != nil {
 		return err
 	}
-	if door.now() != run {
+	if door.Now() != run {
 		conn.Close()
 		return errMeanwhile
 	}
@@ -155,52 +160,52 @@ const patience = 90 * time.Second
 
 // ask sends a request until somebody decides it: a connection that breaks, a busy and an unknown are asked again, with a
 // jittered back-off. Every answer goes on the shelf. The reply's body is valid until the next call.
-func (a *asker) ask(ctx context.Context, q *request, r record) (reply, error) {
+func (a *asker) ask(ctx context.Context, q *play.Request, r record) (play.Reply, error) {
 	giveUp := time.Now().Add(patience)
 	var last error
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 {
 			if time.Now().After(giveUp) {
-				return reply{}, fmt.Errorf("no decision within %v: %w", patience, last)
+				return play.Reply{}, fmt.Errorf("no decision within %v: %w", patience, last)
 			}
-			if err := sleep(ctx, a.backOff(attempt)); err != nil {
-				return reply{}, err
+			if err := play.Sleep(ctx, a.backOff(attempt)); err != nil {
+				return play.Reply{}, err
 			}
 		}
 		if a.conn == nil {
 			if err := a.connect(ctx); err != nil {
 				if ctx.Err() != nil {
-					return reply{}, context.Cause(ctx)
+					return play.Reply{}, context.Cause(ctx)
 				}
 				last = err
 				continue
 			}
 		}
 		r.sent = a.crowd.now()
-		rep, err := a.conn.do(q)
+		rep, err := a.conn.Do(q)
 		if err != nil {
 			a.hangUp()
 			a.broke++
 			last = err
 			continue
 		}
-		r.received, r.status, r.run, r.body = a.crowd.now(), uint16(rep.status), uint16(a.run), rep.body
+		r.received, r.status, r.run, r.body = a.crowd.now(), uint16(rep.Status), uint16(a.run), rep.Body
 		a.shelf.put(r)
-		if rep.last {
+		if rep.Last {
 			a.hangUp()
 		}
-		switch rep.status {
+		switch rep.Status {
 		case http.StatusOK, http.StatusAccepted, http.StatusConflict, http.StatusPreconditionFailed:
 			return rep, nil
 		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 			last = errors.New("the server is busy")
-			if rep.retryAfter > 0 {
-				if err := sleep(ctx, min(rep.retryAfter, 2*time.Second)); err != nil {
-					return reply{}, err
+			if rep.RetryAfter > 0 {
+				if err := play.Sleep(ctx, min(rep.RetryAfter, 2*time.Second)); err != nil {
+					return play.Reply{}, err
 				}
 			}
 		default:
-			return reply{}, fmt.Errorf("%s %s: the server answered %d: %.300s", q.method, q.path, rep.status, rep.body)
+			return play.Reply{}, fmt.Errorf("%s %s: the server answered %d: %.300s", q.Method, q.Path, rep.Status, rep.Body)
 		}
 	}
 }
@@ -212,17 +217,17 @@ func (a *asker) backOff(attempt int) time.Duration {
 }
 
 // settle asks until the answer is confirmed: preapproved is a promise that a crash may still erase.
-func (a *asker) settle(ctx context.Context, q *request, r record) (reply, error) {
+func (a *asker) settle(ctx context.Context, q *play.Request, r record) (play.Reply, error) {
 	giveUp := time.Now().Add(patience)
 	for {
 		rep, err := a.ask(ctx, q, r)
-		if err != nil || confirmed(rep.status, rep.body) {
+		if err != nil || confirmed(rep.Status, rep.Body) {
 			return rep, err
 		}
 		if time.Now().After(giveUp) {
 			return rep, fmt.Errorf("no confirmation within %v", patience)
 		}
-		if err := sleep(ctx, a.backOff(1)); err != nil {
+		if err := play.Sleep(ctx, a.backOff(1)); err != nil {
 			return rep, err
 		}
 	}
@@ -241,7 +246,7 @@ func confirmed(status int, body []byte) bool {
 
 // claimPath is the path of one claim, ready for a query.
 func (a *asker) claimPath(course, person int32) []byte {
-	b := append(a.path[:0], a.crowd.door.address.prefix...)
+	b := append(a.path[:0], a.crowd.door.Address.Prefix...)
 	b = append(append(b, "/v1/realms/"...), a.crowd.realm...)
 	b = append(append(b, "/pools/"...), a.crowd.plan.courses[course].name...)
 	b = append(append(b, "/claims/"...), a.crowd.plan.people[person]...)
@@ -251,15 +256,15 @@ func (a *asker) claimPath(course, person int32) []byte {
 
 // basket is the request for all wishes of a person. if_seq 0 says that the person never had a claim there: should the
 // request arrive twice, or late, it undoes nothing.
-func (a *asker) basket(person int32, query string) *request {
-	b := append(a.path[:0], a.crowd.door.address.prefix...)
+func (a *asker) basket(person int32, query string) *play.Request {
+	b := append(a.path[:0], a.crowd.door.Address.Prefix...)
 	b = append(append(b, "/v1/realms/"...), a.crowd.realm...)
 	b = append(append(b, "/baskets"...), query...)
 	a.path = b
 	body := append(append(a.body[:0], `{"person":"`...), a.crowd.plan.people[person]...)
 	body = appendItems(append(body, `",`...), a.crowd.plan, person)
 	a.body = append(body, '}')
-	return &request{method: http.MethodPost, path: b, body: a.body}
+	return &play.Request{Method: http.MethodPost, Path: b, Body: a.body}
 }
 
 // appendItems appends what a basket asks for.
@@ -278,14 +283,3 @@ func appendItems(b []byte, p *plan, person int32) []byte {
 const ifNoneMatch = "If-None-Match: *\r\n"
 
 func ifMatch(seq uint64) string { return `If-Match: "` + strconv.FormatUint(seq, 10) + "\"\r\n" }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

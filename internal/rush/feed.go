@@ -1,16 +1,12 @@
 package rush
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
-	"strconv"
 	"time"
 
 	"holdfast"
@@ -115,73 +111,6 @@ func (j *configJSON) config() *seat.Config {
 	return c
 }
 
-// feed opens the realm's feed behind a sequence, as NDJSON: up to the durable end of the log, or, following, for ever.
-func (a *address) feed(ctx context.Context, realm string, after uint64, follow bool) (io.ReadCloser, error) {
-	path := "/v1/realms/" + realm + "/events?after=" + strconv.FormatUint(after, 10) + "&follow=" + strconv.FormatBool(follow)
-	resp, err := a.get(ctx, a.url(path), "application/x-ndjson")
-	if err != nil {
-		return nil, err
-	}
-	return resp.Body, nil
-}
-
-func (a *address) url(path string) string {
-	scheme := "http://"
-	if a.tls {
-		scheme = "https://"
-	}
-	return scheme + a.name + a.prefix + path
-}
-
-// get asks off the hot path, with the standard client.
-func (a *address) get(ctx context.Context, url, accept string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	if accept != "" {
-		req.Header.Set("Accept", accept)
-	}
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, 300)) // only for the message
-		resp.Body.Close()
-		if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
-			return nil, fmt.Errorf("%w: GET %s: %s", ErrToken, url, resp.Status)
-		}
-		return nil, fmt.Errorf("GET %s: the server answered %d: %s", url, resp.StatusCode, said)
-	}
-	return resp, nil
-}
-
-// readFeed calls each with the line of every event from after on, until the feed ends, and gives the last sequence.
-func (a *address) readFeed(ctx context.Context, realm string, after uint64, follow bool, each func(line []byte) (seq uint64, err error)) (uint64, error) {
-	body, err := a.feed(ctx, realm, after, follow)
-	if err != nil {
-		return after, err
-	}
-	defer body.Close()
-	scan := bufio.NewScanner(body)
-	scan.Buffer(make([]byte, 0, 64<<10), 1<<20)
-	for scan.Scan() {
-		if len(scan.Bytes()) == 0 {
-			continue
-		}
-		seq, err := each(scan.Bytes())
-		if err != nil {
-			return after, err
-		}
-		after = max(after, seq)
-	}
-	return after, scan.Err()
-}
-
 // move is one person who moved up from the line into a freed seat.
 type move struct {
 	claim   claimKey
@@ -219,7 +148,7 @@ func follow(ctx context.Context, c *crowd, after uint64) *follower {
 	freed := map[string]claimKey{}
 	go func() {
 		var e holdfast.Event
-		_, err := c.door.address.readFeed(ctx, c.realm, after, true, func(line []byte) (uint64, error) {
+		_, err := c.door.Address.ReadFeed(ctx, c.realm, after, true, func(line []byte) (uint64, error) {
 			if err := parseEvent(line, &e); err != nil {
 				return 0, err
 			}
@@ -284,7 +213,7 @@ func (f *follower) stop() {
 
 // feedSource reads the whole feed of the realm and keeps it. Everything that anybody was told is confirmed by now, or it
 // never was.
-func (p *play) feedSource(ctx context.Context) (source, error) {
+func (p *performance) feedSource(ctx context.Context) (source, error) {
 	var lines [][]byte
 	keep := func(line []byte) (uint64, error) {
 		lines = append(lines, bytes.Clone(line))
@@ -298,7 +227,7 @@ func (p *play) feedSource(ctx context.Context) (source, error) {
 	}
 	// A feed that breaks off does so without a word: its end is believed once nothing more comes behind it.
 	for last := p.before; ; {
-		seq, err := p.crowd.door.address.readFeed(ctx, p.crowd.realm, last, false, keep)
+		seq, err := p.crowd.door.Address.ReadFeed(ctx, p.crowd.realm, last, false, keep)
 		if err != nil {
 			return nil, fmt.Errorf("reading the feed: %w", err)
 		}

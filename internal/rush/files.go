@@ -1,6 +1,10 @@
 package rush
 
-import "fmt"
+import (
+	"fmt"
+
+	"holdfast/internal/play"
+)
 
 // FilesError says that the limit of open files does not allow so many students on connections of their own.
 type FilesError struct {
@@ -11,7 +15,7 @@ type FilesError struct {
 
 func (e *FilesError) Error() string {
 	return fmt.Sprintf("--ws with %s: each has a connection, which is an open file here and one in the server; a process may have %s here (ulimit -Hn), so %s fit",
-		count(e.Students, "student"), number(int(e.Limit)), number(e.Fit))
+		play.Count(e.Students, "student"), play.Number(int(e.Limit)), play.Number(e.Fit))
 }
 
 // Needed is the limit that would do.
@@ -26,7 +30,7 @@ const (
 // fitFiles makes room for the students' connections: it raises the limit of open files, and where that is not enough takes
 // as many students as fit, if that is allowed.
 func fitFiles(cfg *Config) error {
-	limit := openFiles()
+	limit := play.OpenFiles()
 	fit := int(limit) - spareFiles
 	if limit == 0 || cfg.Students <= fit {
 		return nil

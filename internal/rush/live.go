@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"holdfast/internal/play"
 )
 
 // live is what was measured of the students on connections of their own. Times without a date are since the rush began.
@@ -22,7 +24,7 @@ type live struct {
 
 // playLive plays both acts on connections: everybody is in the lobby, the pools open at one instant, who hears of it presses
 // at a moment of their own within a second. Act 1 is the course that a quarter of them want, act 2 the baskets of all.
-func (p *play) playLive(ctx context.Context) (opening, university *stage, err error) {
+func (p *performance) playLive(ctx context.Context) (opening, university *stage, err error) {
 	l, m := p.lobby, &p.live
 	m.before = p.residentBytes()
 	began := p.crowd.now()
@@ -34,7 +36,7 @@ func (p *play) playLive(ctx context.Context) (opening, university *stage, err er
 		return nil, nil, err
 	}
 	m.idle = p.residentBytes()
-	p.progress.phase("opening", len(p.plan.order), p.crowd)
+	p.progress.Phase("opening", len(p.plan.order), p.crowd.finished)
 	university, err = p.interrupted(ctx, len(p.plan.order), func(ctx context.Context, c *crowd) (*stage, error) {
 		return l.board.two, p.openPools(ctx)
 	})
@@ -53,7 +55,7 @@ func (p *play) playLive(ctx context.Context) (opening, university *stage, err er
 }
 
 // openPools sets the instant of the opening, and waits until everybody knows.
-func (p *play) openPools(ctx context.Context) error {
+func (p *performance) openPools(ctx context.Context) error {
 	l, m := p.lobby, &p.live
 	lead := 500*time.Millisecond + time.Duration(l.tally.students)*100*time.Microsecond
 	m.opensAt = time.Now().Add(lead).Truncate(time.Millisecond)
@@ -79,7 +81,7 @@ const leavingSpan = time.Second
 
 // leaveLive lets some of the seated give their seat back, over a second. Who moves up is told by a push. Then some of those who
 // left have their very first claim arrive once more, late.
-func (p *play) leaveLive(leavers []told) (*leaving, error) {
+func (p *performance) leaveLive(leavers []told) (*leaving, error) {
 	l := p.lobby
 	l.act.Store(actLeaving)
 	p.live.leavers = leavers
@@ -103,10 +105,10 @@ func (p *play) leaveLive(leavers []told) (*leaving, error) {
 }
 
 // leavingLive is the leaving on connections, and the storm where it is wanted.
-func (p *play) leavingLive(ctx context.Context, leavers, stormLeavers []told) (*leaving, error) {
+func (p *performance) leavingLive(ctx context.Context, leavers, stormLeavers []told) (*leaving, error) {
 	left, err := p.leaveLive(leavers)
 	if err == nil && p.cfg.Storm {
-		p.progress.phase("storm", 0, p.crowd)
+		p.progress.Phase("storm", 0, p.crowd.finished)
 		err = p.storm(ctx, stormLeavers)
 	}
 	return left, err
@@ -114,7 +116,7 @@ func (p *play) leavingLive(ctx context.Context, leavers, stormLeavers []told) (*
 
 // storm cuts all connections at once. While nobody listens some seats are given back, over HTTP; then everybody comes back at
 // once, and must be told what happened meanwhile.
-func (p *play) storm(ctx context.Context, leavers []told) error {
+func (p *performance) storm(ctx context.Context, leavers []told) error {
 	l, m := p.lobby, &p.live
 	l.act.Store(actStorm)
 	m.stormLeavers = leavers
@@ -130,10 +132,10 @@ func (p *play) storm(ctx context.Context, leavers []told) error {
 	}
 	err := p.crowd.each(ctx, len(leavers), func(ctx context.Context, a *asker, i int) error {
 		t := leavers[i]
-		q := &request{method: http.MethodDelete, path: a.claimPath(t.course, t.person), extra: ifMatch(t.seq)}
+		q := &play.Request{Method: http.MethodDelete, Path: a.claimPath(t.course, t.person), Extra: ifMatch(t.seq)}
 		rep, err := a.settle(ctx, q, record{errand: errandRelease, act: actStorm, person: t.person, course: t.course})
-		if err == nil && rep.status != http.StatusOK {
-			err = fmt.Errorf("a release was refused: %.300s", rep.body)
+		if err == nil && rep.Status != http.StatusOK {
+			err = fmt.Errorf("a release was refused: %.300s", rep.Body)
 		}
 		return err
 	})
@@ -154,9 +156,9 @@ func (p *play) storm(ctx context.Context, leavers []told) error {
 }
 
 // residentBytes is the memory of the child; 0 = unknown.
-func (p *play) residentBytes() int64 {
+func (p *performance) residentBytes() int64 {
 	if p.child == nil {
 		return 0
 	}
-	return residentBytes(p.child.cmd.Process.Pid)
+	return play.ResidentBytes(p.child.PID())
 }

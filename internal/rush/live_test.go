@@ -3,7 +3,6 @@ package rush
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lxzan/gws"
-
+	"holdfast/internal/play"
 	"holdfast/seat"
 )
 
@@ -108,62 +106,9 @@ func TestLiveRushFindsEveryBrokenPromise(t *testing.T) {
 	})
 }
 
-func TestWhenStudentsComeBack(t *testing.T) {
-	t.Parallel()
-	whole := func(span time.Duration) time.Duration { return span }
-	closed := func(code uint16, reason string) error { return &gws.CloseError{Code: code, Reason: []byte(reason)} }
-	for name, c := range map[string]struct {
-		err   error
-		tries int
-		wait  time.Duration // negative: never
-	}{
-		"broken":                {errors.New("reset"), 0, 20 * time.Millisecond},
-		"broken again":          {errors.New("reset"), 3, 160 * time.Millisecond},
-		"broken for long":       {errors.New("reset"), 1_000, 5 * time.Second},
-		"restart":               {closed(1012, `{"delay_ms":1234}`), 5, 1234 * time.Millisecond},
-		"restart without":       {closed(1012, ``), 1, 40 * time.Millisecond},
-		"crowded":               {closed(1013, `{"delay_ms":7}`), 0, 7 * time.Millisecond},
-		"going away":            {closed(1001, ``), 0, 20 * time.Millisecond},
-		"too slow":              {closed(4500, ``), 0, 20 * time.Millisecond},
-		"failed":                {closed(4503, ``), 1, 40 * time.Millisecond},
-		"not in time":           {closed(4408, ``), 0, 20 * time.Millisecond},
-		"too often":             {closed(4429, ``), 0, time.Minute},
-		"malformed":             {closed(4400, ``), 0, -1},
-		"no token":              {closed(4401, ``), 0, -1},
-		"no realm":              {closed(4404, ``), 0, -1},
-		"too large":             {closed(1009, ``), 0, -1},
-		"refused for good":      {&finalError{errors.New("404")}, 0, -1},
-		"refused for some time": {&laterError{errors.New("503"), 2 * time.Second}, 9, 2500 * time.Millisecond},
-	} {
-		wait, err := comeBack(c.err, whole, c.tries)
-		if c.wait < 0 && err == nil || c.wait >= 0 && (err != nil || wait != c.wait) {
-			t.Errorf("%s: back after %v, %v", name, wait, err)
-		}
-	}
-}
-
-func TestStudentsComeFromSeveralAddresses(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		host     string
-		students int
-		want     string
-	}{
-		{"127.0.0.1:1", 20_000, "[]"},
-		{"127.0.0.1:1", 40_000, "[127.0.0.2 127.0.0.3 127.0.0.4]"},
-		{"192.0.2.1:1", 40_000, "[]"},
-		{"[::1]:1", 40_000, "[]"},
-		{"example.org:1", 40_000, "[]"},
-	} {
-		if got := fmt.Sprint(sources(c.host, c.students)); got != c.want {
-			t.Errorf("%d students of %s come from %s", c.students, c.host, got)
-		}
-	}
-}
-
 func TestTooFewOpenFiles(t *testing.T) {
 	t.Parallel()
-	limit := openFiles()
+	limit := play.OpenFiles()
 	if limit == 0 || limit > 900_000 {
 		t.Skip("there is no limit of open files here that a rush could reach")
 	}
@@ -174,7 +119,7 @@ func TestTooFewOpenFiles(t *testing.T) {
 	if !errors.As(err, &files) || files.Fit != int(limit)-spareFiles || files.Needed() != int(limit)+spareFiles {
 		t.Fatalf("%v", err)
 	}
-	if !strings.Contains(err.Error(), "ulimit -Hn") || !strings.Contains(err.Error(), number(files.Fit)) {
+	if !strings.Contains(err.Error(), "ulimit -Hn") || !strings.Contains(err.Error(), play.Number(files.Fit)) {
 		t.Errorf("the message does not say how many fit: %v", err)
 	}
 	cfg.Fit = true
@@ -193,11 +138,11 @@ func TestMessagesAreReadAtAGlance(t *testing.T) {
 		`{"reply":7,"status":503,"code":"busy","retry_after_ms":250}`:                                     503,
 		`{"reply":7,"do":"ping"}`: 200,
 	} {
-		if got := messageStatus([]byte(line)); got != want {
+		if got := play.MessageStatus([]byte(line)); got != want {
 			t.Errorf("%s: %d", line, got)
 		}
 	}
-	if got := retryAfter([]byte(`{"status":503,"retry_after_ms":250}`)); got != 250*time.Millisecond {
+	if got := play.RetryAfter([]byte(`{"status":503,"retry_after_ms":250}`)); got != 250*time.Millisecond {
 		t.Error(got)
 	}
 	if got := pushedAsOf([]byte(`{"push":"claims","as_of":4720,"claims":[{"as_of":1}]}`)); got != 4720 {

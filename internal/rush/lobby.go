@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"holdfast/internal/play"
 )
 
 // lobby is everybody on a connection of their own. It must be closed.
@@ -91,7 +92,7 @@ func newLobby(ctx context.Context, c *crowd, quiet time.Duration) *lobby {
 	for range shelves {
 		c.shelves = append(c.shelves, &sharedShelf{})
 	}
-	l.way = way{dialOption(c.door.address, c.realm), sources(c.door.address.host, l.tally.students), quiet}
+	l.way = way{c.door.Address.WebSocket(c.realm), play.Sources(c.door.Address.Host, l.tally.students), quiet}
 	for range handshakes {
 		l.all.Go(l.dialler)
 	}
@@ -110,45 +111,12 @@ func (l *lobby) watched(person int32) int32 {
 	return l.crowd.plan.wishes[person][0]
 }
 
-// dialOption has every field set, so that gws changes none of a copy.
-func dialOption(a address, realm string) gws.ClientOption {
-	scheme := "ws://"
-	if a.tls {
-		scheme = "wss://"
-	}
-	header := http.Header{"User-Agent": {"holdfast-rush"}}
-	if a.token != "" {
-		header.Set("Authorization", "Bearer "+a.token)
-	}
-	return gws.ClientOption{
-		Addr: scheme + a.name + a.prefix + "/v1/realms/" + realm + "/ws", RequestHeader: header,
-		ReadBufferSize: 512, ReadMaxPayloadSize: 1 << 20, WriteMaxPayloadSize: 16 << 10, ParallelGolimit: 1,
-		HandshakeTimeout: 20 * time.Second, NewSession: func() gws.SessionStorage { return nil },
-	}
-}
-
 // source is the local address of a student.
 func (l *lobby) source(person int32) net.Addr {
 	if len(l.way.sources) == 0 {
 		return nil
 	}
 	return &net.TCPAddr{IP: l.way.sources[int(person)%len(l.way.sources)]}
-}
-
-// portsEach is how many connections one local address is trusted to have: Linux has 28,232 ports for them by default.
-const portsEach = 20_000
-
-// sources gives the local addresses needed for so many students. Only loopback has more than one.
-func sources(host string, students int) (ips []net.IP) {
-	name, _, _ := net.SplitHostPort(host)
-	ip := net.ParseIP(name)
-	if students <= portsEach || ip == nil || !ip.IsLoopback() || ip.To4() == nil {
-		return nil
-	}
-	for i := range students/portsEach + 1 {
-		ips = append(ips, net.IPv4(127, 0, 0, byte(2+i)))
-	}
-	return ips
 }
 
 // dialler connects one student after another.
@@ -187,7 +155,7 @@ func (l *lobby) lost(s *student, err error) {
 	tries := s.tries
 	s.tries++
 	s.mu.Unlock()
-	delay, err := comeBack(err, l.jitter, tries)
+	delay, err := play.ComeBack(err, l.jitter, tries)
 	if err != nil {
 		l.cancel(err)
 		return
@@ -273,9 +241,9 @@ func (l *lobby) await(what string, missing func() int) error {
 			last, giveUp = n, time.Now().Add(patience)
 		}
 		if time.Now().After(giveUp) {
-			return fmt.Errorf("%s: %s still waiting, and none fewer for %v", what, number(n), patience)
+			return fmt.Errorf("%s: %s still waiting, and none fewer for %v", what, play.Number(n), patience)
 		}
-		if err := sleep(l.ctx, watchEvery/2); err != nil {
+		if err := play.Sleep(l.ctx, watchEvery/2); err != nil {
 			return err
 		}
 	}
@@ -295,9 +263,9 @@ func (l *lobby) settle(what string) error {
 		}
 		if time.Now().After(giveUp) {
 			return fmt.Errorf("%s: the server did not fall silent within %v; %s of %s are connected", what, quietLimit,
-				number(int(l.tally.present.Load())), number(l.tally.students))
+				play.Number(int(l.tally.present.Load())), play.Number(l.tally.students))
 		}
-		if err := sleep(l.ctx, watchEvery); err != nil {
+		if err := play.Sleep(l.ctx, watchEvery); err != nil {
 			return err
 		}
 	}

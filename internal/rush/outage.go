@@ -33,7 +33,7 @@ func outagePlan(kills, restarts int) (restart []bool) {
 }
 
 // interrupted plays an act of so many errands and ends the server in its middle as often as was asked for, at even distances.
-func (p *play) interrupted(ctx context.Context, errands int, act func(context.Context, *crowd) (*stage, error)) (*stage, error) {
+func (p *performance) interrupted(ctx context.Context, errands int, act func(context.Context, *crowd) (*stage, error)) (*stage, error) {
 	c := p.crowd
 	plan := outagePlan(p.cfg.Kill, p.cfg.Restart)
 	if len(plan) == 0 {
@@ -70,7 +70,7 @@ func (p *play) interrupted(ctx context.Context, errands int, act func(context.Co
 }
 
 // interrupt ends the child and starts it again, at each signal.
-func (p *play) interrupt(ctx context.Context, now <-chan struct{}, plan []bool) error {
+func (p *performance) interrupt(ctx context.Context, now <-chan struct{}, plan []bool) error {
 	for _, restart := range plan {
 		select {
 		case <-now:
@@ -78,26 +78,26 @@ func (p *play) interrupt(ctx context.Context, now <-chan struct{}, plan []bool) 
 			return nil // why is said elsewhere
 		}
 		o := outage{restart: restart, began: p.crowd.now()}
-		name, end := "kill -9", p.child.kill
+		name, end := "kill -9", p.child.Kill
 		if restart {
-			name, end = "SIGTERM", p.child.stop
+			name, end = "SIGTERM", p.child.Stop
 		}
-		p.crowd.door.shut()
+		p.crowd.door.Shut()
 		if err := end(); err != nil {
 			return fmt.Errorf("ending the server with %s: %w", name, err)
 		}
-		if err := p.child.start(ctx); err != nil {
+		if err := p.child.Start(ctx); err != nil {
 			return fmt.Errorf("after %s: %w", name, err)
 		}
 		o.ended = p.crowd.now()
-		p.crowd.door.reopen()
+		p.crowd.door.Reopen()
 		p.outages = append(p.outages, o)
 	}
 	return nil
 }
 
 // runs says of each run of the child how it ended: true = in good order. The last one is always stopped so.
-func (p *play) runs() []bool {
+func (p *performance) runs() []bool {
 	var orderly []bool
 	for i := range p.outages {
 		orderly = append(orderly, p.outages[i].restart)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"holdfast/internal/play"
 )
 
 //go:embed page.html
@@ -18,9 +20,9 @@ var pageSource string
 // writePage writes the report: one page that needs nothing from elsewhere.
 func (s *Summary) writePage(file string) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"number": number, "duration": duration, "seconds": func(s float64) string { return duration(s * 1000) }, "word": word,
-		"whole": func(n float64) string { return number(int(n)) }, "order": func() []string { return observed },
-		"observations": func(p Percentiles) string { return number(int(p.Count)) },
+		"number": play.Number, "duration": play.Duration, "seconds": func(s float64) string { return play.Duration(s * 1000) }, "word": word,
+		"whole": func(n float64) string { return play.Number(int(n)) }, "order": func() []string { return observed },
+		"observations": func(p play.Percentiles) string { return play.Number(int(p.Count)) },
 	}).Parse(pageSource)
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func (s *Summary) page() page {
 	}
 	for _, kind := range kinds(s.Answers) {
 		n := s.Answers[kind]
-		p.Bars = append(p.Bars, bar{word(kind), number(n), max(2, 100*float64(n)/float64(most)),
+		p.Bars = append(p.Bars, bar{word(kind), play.Number(n), max(2, 100*float64(n)/float64(most)),
 			share(n, s.AnswersTotal)})
 	}
 	return p
@@ -177,8 +179,8 @@ func (s *Summary) fillingChart() *chart {
 		fmt.Fprintf(&inLine, "%c%.1f %.1f", c, x, plotY+plotHeight*(1-float64(last.inLine)/float64(mostInLine)))
 	}
 	c := &chart{Title: "Seats filling", Legend: true, Lines: []plotted{
-		{fmt.Sprintf("seats taken (100 %% = %s)", number(mostSeats)), "confirmed", seated.String()},
-		{fmt.Sprintf("places in line (100 %% = %s)", number(mostInLine)), "preapproved", inLine.String()},
+		{fmt.Sprintf("seats taken (100 %% = %s)", play.Number(mostSeats)), "confirmed", seated.String()},
+		{fmt.Sprintf("places in line (100 %% = %s)", play.Number(mostInLine)), "preapproved", inLine.String()},
 	}}
 	for i := range 5 {
 		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), fmt.Sprintf("%d %%", i*25)})
@@ -212,7 +214,7 @@ func (s *Summary) trafficChart() *chart {
 	}}
 	for i := range 5 {
 		perSecond := float64(most) * float64(i) / 4 / pulseWidth.Seconds()
-		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), number(int(perSecond))})
+		c.Y = append(c.Y, mark{plotY + plotHeight*(1-float64(i)/4), play.Number(int(perSecond))})
 	}
 	step := roundStep(span / 6)
 	for i := 0; float64(i)*step <= span; i++ {

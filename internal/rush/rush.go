@@ -13,13 +13,15 @@ import (
 
 	"holdfast"
 	"holdfast/engine"
+
+	"holdfast/internal/play"
 )
 
 // ErrViolations says that something a student was told is not true. The Summary has the list.
 var ErrViolations = errors.New("the rush found violations")
 
 // ErrToken: Config.Target does not know Config.Token, or it is not of role admin for all realms.
-var ErrToken = errors.New("the target does not take the token")
+var ErrToken = play.ErrToken
 
 // ErrNotEmpty: there is something in Config.Data.
 var ErrNotEmpty = errors.New("--data: the directory is not empty")
@@ -44,8 +46,8 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &play{cfg: &cfg, plan: plan, progress: newProgress(&cfg), died: cancel, live: live{wanted: wanted}}
-	defer p.progress.end()
+	p := &performance{cfg: &cfg, plan: plan, progress: play.NewProgress(cfg.Stderr, cfg.Terminal), died: cancel, live: live{wanted: wanted}}
+	defer p.progress.End()
 	if err := p.open(ctx); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -56,7 +58,7 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	if err = errors.Join(err, p.close()); err != nil {
 		return nil, err
 	}
-	p.progress.end()
+	p.progress.End()
 	if err := summary.write(&cfg); err != nil {
 		return nil, err
 	}
@@ -66,13 +68,13 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	return summary, nil
 }
 
-// play is one rush on its way. One goroutine owns it.
-type play struct {
+// performance is one rush on its way. One goroutine owns it.
+type performance struct {
 	cfg      *Config
 	plan     *plan
-	progress *progress
+	progress *play.Progress
 	died     func(error) // ends the rush: the server died without having been killed
-	child    *child      // nil: a target
+	child    *play.Child // nil: a target
 	dir      string      // of the child
 	keep     bool        // dir was given
 	crowd    *crowd
@@ -83,7 +85,7 @@ type play struct {
 }
 
 // open starts the server, or finds the one that runs, and makes the realm with its pools.
-func (p *play) open(ctx context.Context) error {
+func (p *performance) open(ctx context.Context) error {
 	realm := "rush"
 	target := p.cfg.Target
 	if target == "" {
@@ -91,26 +93,26 @@ func (p *play) open(ctx context.Context) error {
 			return err
 		}
 		var err error
-		if p.child, err = newChild(p.cfg, p.dir); err != nil {
+		if p.child, err = play.NewChild(p.cfg.Program, p.dir, p.cfg.Database); err != nil {
 			return err
 		}
-		p.child.died = p.died
-		if err := p.child.start(ctx); err != nil {
+		p.child.Died = p.died
+		if err := p.child.Start(ctx); err != nil {
 			return err
 		}
-		target = "http://" + p.child.address
+		target = "http://" + p.child.Address
 	} else {
 		realm = fmt.Sprintf("rush-%d-%s", p.cfg.Seed, time.Now().UTC().Format("20060102T150405.000"))
 	}
-	address, err := parseAddress(target, p.cfg.Token)
+	address, err := play.ParseAddress(target, p.cfg.Token)
 	if err != nil {
 		return err
 	}
-	p.crowd = newCrowd(p.cfg, p.plan, realm, newDoor(address))
+	p.crowd = newCrowd(p.cfg, p.plan, realm, play.NewDoor(address))
 	return p.makePools(ctx)
 }
 
-func (p *play) makeDir() (err error) {
+func (p *performance) makeDir() (err error) {
 	if p.cfg.Data == "" {
 		p.dir, err = os.MkdirTemp("", "holdfast-rush-")
 		return err
@@ -127,20 +129,20 @@ func (p *play) makeDir() (err error) {
 }
 
 // leave ends the connections of the students.
-func (p *play) leave() {
+func (p *performance) leave() {
 	if p.lobby != nil {
 		p.lobby.close()
 	}
 }
 
 // close stops the child and removes a temporary directory.
-func (p *play) close() (err error) {
+func (p *performance) close() (err error) {
 	p.leave()
 	if p.crowd != nil {
 		p.crowd.hangUp()
 	}
 	if p.child != nil {
-		err = p.child.stop()
+		err = p.child.Stop()
 	}
 	if p.dir != "" && !p.keep {
 		err = errors.Join(err, os.RemoveAll(p.dir))
@@ -149,7 +151,7 @@ func (p *play) close() (err error) {
 }
 
 // makePools makes the realm and all its pools.
-func (p *play) makePools(ctx context.Context) error {
+func (p *performance) makePools(ctx context.Context) error {
 	c := p.crowd
 	if err := c.connect(ctx); err != nil {
 		return fmt.Errorf("connecting: %w", err)
@@ -169,12 +171,12 @@ func (p *play) makePools(ctx context.Context) error {
 	return p.putPools(ctx, opensAt)
 }
 
-func (p *play) realmPath() string {
-	return p.crowd.door.address.prefix + "/v1/realms/" + p.crowd.realm
+func (p *performance) realmPath() string {
+	return p.crowd.door.Address.Prefix + "/v1/realms/" + p.crowd.realm
 }
 
 // putPools makes all pools, or makes them anew; they open at an instant, or, if it is zero, are open.
-func (p *play) putPools(ctx context.Context, opensAt time.Time) error {
+func (p *performance) putPools(ctx context.Context, opensAt time.Time) error {
 	opens := "}"
 	if !opensAt.IsZero() {
 		opens = `,"opens_at":"` + opensAt.UTC().Format("2006-01-02T15:04:05.000Z") + `"}`
@@ -187,9 +189,9 @@ func (p *play) putPools(ctx context.Context, opensAt time.Time) error {
 
 // put makes a realm or a pool.
 func (a *asker) put(path, body string) error {
-	rep, err := a.conn.do(&request{method: http.MethodPut, path: []byte(path), body: []byte(body)})
-	if err == nil && rep.status/100 != 2 {
-		err = fmt.Errorf("the server answered %d: %.300s", rep.status, rep.body)
+	rep, err := a.conn.Do(&play.Request{Method: http.MethodPut, Path: []byte(path), Body: []byte(body)})
+	if err == nil && rep.Status/100 != 2 {
+		err = fmt.Errorf("the server answered %d: %.300s", rep.Status, rep.Body)
 	}
 	if err != nil {
 		return fmt.Errorf("PUT %s: %w", path, err)
@@ -198,9 +200,9 @@ func (a *asker) put(path, body string) error {
 }
 
 // logEnd notes where the target's log ends: the feed is read from there, however long the history before it.
-func (p *play) logEnd(ctx context.Context) error {
-	address := &p.crowd.door.address
-	resp, err := address.get(ctx, address.url("/v1/log"), "")
+func (p *performance) logEnd(ctx context.Context) error {
+	address := &p.crowd.door.Address
+	resp, err := address.Get(ctx, address.URL("/v1/log"), "")
 	if err != nil {
 		return err
 	}
@@ -214,7 +216,7 @@ func (p *play) logEnd(ctx context.Context) error {
 }
 
 // perform plays the acts, then compares.
-func (p *play) perform(ctx context.Context) (*Summary, error) {
+func (p *performance) perform(ctx context.Context) (*Summary, error) {
 	c := p.crowd
 	w := watch(ctx, c)
 	defer w.stop()
@@ -222,7 +224,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.progress.phase("recording", 0, c)
+	p.progress.Phase("recording", 0, c.finished)
 	recorded, hasDatabase, err := w.recorded(ctx, university.lastAsOf)
 	if err != nil {
 		return nil, err
@@ -232,7 +234,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.progress.phase("leaving", 0, c)
+	p.progress.Phase("leaving", 0, c.finished)
 	left, err := p.leaving(ctx, answers, university.lastAsOf)
 	if err != nil {
 		return nil, err
@@ -242,7 +244,7 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 		return nil, err
 	}
 	answers = mergeAnswers(answers, more)
-	p.progress.phase("checking", 0, c)
+	p.progress.Phase("checking", 0, c.finished)
 	if len(more) > 0 {
 		if _, _, err := w.recorded(ctx, answers[len(answers)-1].AsOf); err != nil {
 			return nil, err
@@ -267,24 +269,24 @@ func (p *play) perform(ctx context.Context) (*Summary, error) {
 }
 
 // acts plays both acts.
-func (p *play) acts(ctx context.Context) (opening, university *stage, err error) {
+func (p *performance) acts(ctx context.Context) (opening, university *stage, err error) {
 	if p.cfg.WS {
-		p.progress.phase("connecting", 0, p.crowd)
+		p.progress.Phase("connecting", 0, p.crowd.finished)
 		p.lobby = newLobby(ctx, p.crowd, p.cfg.quiet)
 		return p.playLive(ctx)
 	}
-	p.progress.phase("act 1", len(p.plan.opening), p.crowd)
+	p.progress.Phase("act 1", len(p.plan.opening), p.crowd.finished)
 	if opening, err = playOpening(ctx, p.crowd); err != nil {
 		return nil, nil, err
 	}
-	p.progress.phase("act 2", len(p.plan.order), p.crowd)
+	p.progress.Phase("act 2", len(p.plan.order), p.crowd.finished)
 	university, err = p.interrupted(ctx, len(p.plan.order), playUniversity)
 	findGaps(p.crowd, p.outages, p.crowd.now())
 	return opening, university, err
 }
 
 // leaving lets some of those who hold a seat of act 2 leave.
-func (p *play) leaving(ctx context.Context, answers []answer, after uint64) (*leaving, error) {
+func (p *performance) leaving(ctx context.Context, answers []answer, after uint64) (*leaving, error) {
 	latest := map[claimKey]told{}
 	for i := range answers {
 		if a := &answers[i]; a.standing() && a.course > 0 {
@@ -320,7 +322,7 @@ func (p *play) leaving(ctx context.Context, answers []answer, after uint64) (*le
 const noDatabase = "none"
 
 // verify stops the child and reads its log and its database, or reads the feed of the target.
-func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
+func (p *performance) verify(ctx context.Context, answers []answer) (*verdict, error) {
 	if p.child == nil {
 		log, err := p.feedSource(ctx)
 		if err != nil {
@@ -331,7 +333,7 @@ func (p *play) verify(ctx context.Context, answers []answer) (*verdict, error) {
 	}
 	p.leave()
 	p.crowd.hangUp()
-	if err := p.child.stop(); err != nil {
+	if err := p.child.Stop(); err != nil {
 		return nil, err
 	}
 	log, err := dirSource(p.dir)

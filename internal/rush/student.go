@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"holdfast/internal/play"
 )
 
 // student is one person on a connection of their own. What a phone would do: say hello, wait for the opening, press, keep
@@ -51,20 +53,20 @@ const (
 // connect dials, and says hello with the cursor. The answer starts what is waiting.
 func (s *student) connect(ctx context.Context) error {
 	l := s.lobby
-	run, err := l.crowd.door.pass(ctx)
+	run, err := l.crowd.door.Pass(ctx)
 	if err != nil {
 		return err
 	}
-	nc, err := dialRaw(ctx, l.crowd.door.address, l.source(s.person))
+	nc, err := play.DialRaw(ctx, l.crowd.door.Address, l.source(s.person))
 	if err != nil {
 		return err
 	}
 	option := l.way.option
 	conn, resp, err := gws.NewClientFromConn(s, &option, nc)
 	if err != nil {
-		return handshakeError(resp, err)
+		return play.HandshakeError(resp, err)
 	}
-	if l.crowd.door.now() != run {
+	if l.crowd.door.Now() != run {
 		_ = conn.NetConn().Close()
 		return errMeanwhile
 	}
@@ -170,7 +172,7 @@ var (
 func (s *student) takeLocked(line []byte, now time.Duration) error {
 	switch {
 	case bytes.HasPrefix(line, beginsReply):
-		return s.answeredLocked(leadingNumber(line[len(beginsReply):]), line, now)
+		return s.answeredLocked(play.LeadingNumber(line[len(beginsReply):]), line, now)
 	case bytes.HasPrefix(line, beginsClaims):
 		s.toldLocked(line, now)
 	case bytes.HasPrefix(line, beginsPool), bytes.HasPrefix(line, beginsOpening):
@@ -202,6 +204,16 @@ func (s *student) takeLocked(line []byte, now time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// pushedAsOf finds as_of in a push of claims: there it stands near the beginning.
+func pushedAsOf(line []byte) uint64 {
+	const name = `"as_of":`
+	i := bytes.Index(line, []byte(name))
+	if i < 0 {
+		return 0
+	}
+	return play.LeadingNumber(line[i+len(name):])
 }
 
 // poolLocked takes a push about a pool.
@@ -299,7 +311,7 @@ func (s *student) sendLocked(b []byte) {
 
 // answeredLocked takes the answer to one of the student's messages.
 func (s *student) answeredLocked(id uint64, line []byte, now time.Duration) error {
-	status := messageStatus(line)
+	status := play.MessageStatus(line)
 	switch {
 	case id == helloID && status == http.StatusOK:
 		s.greetedLocked(line)
@@ -330,7 +342,7 @@ func (s *student) settleLocked(i, status int, line []byte, now time.Duration) er
 	switch {
 	case r.putOff():
 		id, conn := a.id, s.conn
-		wait := retryAfter(line)
+		wait := play.RetryAfter(line)
 		time.AfterFunc(wait+s.lobby.jitter(wait/4), func() { s.askAgain(id, conn) })
 	case status != http.StatusOK && status != http.StatusAccepted && status != http.StatusConflict && status != http.StatusPreconditionFailed:
 		return fmt.Errorf("a %s was answered: %.300s", a.errand, line)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"holdfast/internal/play"
 	"holdfast/internal/sim"
 	"holdfast/seat"
 )
@@ -22,26 +23,26 @@ type Summary struct {
 	CPUs        int    `json:"cpus"`
 	Data        string `json:"data,omitempty"`
 
-	Students           int                    `json:"students"` // of act 2
-	Pools              int                    `json:"pools"`
-	Seats              int                    `json:"seats"`
-	Answers            map[string]int         `json:"answers"`
-	AnswersTotal       int                    `json:"answers_total"`
-	Confirmed          int                    `json:"confirmed"`
-	Preapproved        int                    `json:"preapproved"`
-	DecisionsPerSecond float64                `json:"decisions_per_second"`
-	LatencyMS          map[string]Percentiles `json:"latency_ms"` // of act 2
-	Acts               []Act                  `json:"acts"`
-	Leaving            Leaving                `json:"leaving"`
-	Live               *Live                  `json:"live,omitempty"` // with --ws
-	Mirror             *Mirror                `json:"mirror"`         // null: no database was there
-	Kills              int                    `json:"kills"`
-	OutagesMS          []float64              `json:"outages_ms"` // of the kills
-	Restarts           int                    `json:"restarts"`
-	RestartAwayMS      []float64              `json:"restart_away_ms"`
-	RestartGapsMS      []float64              `json:"restart_gaps_ms"`
-	Broken             int                    `json:"broken_connections"`
-	Erased             int                    `json:"erased"`
+	Students           int                         `json:"students"` // of act 2
+	Pools              int                         `json:"pools"`
+	Seats              int                         `json:"seats"`
+	Answers            map[string]int              `json:"answers"`
+	AnswersTotal       int                         `json:"answers_total"`
+	Confirmed          int                         `json:"confirmed"`
+	Preapproved        int                         `json:"preapproved"`
+	DecisionsPerSecond float64                     `json:"decisions_per_second"`
+	LatencyMS          map[string]play.Percentiles `json:"latency_ms"` // of act 2
+	Acts               []Act                       `json:"acts"`
+	Leaving            Leaving                     `json:"leaving"`
+	Live               *Live                       `json:"live,omitempty"` // with --ws
+	Mirror             *Mirror                     `json:"mirror"`         // null: no database was there
+	Kills              int                         `json:"kills"`
+	OutagesMS          []float64                   `json:"outages_ms"` // of the kills
+	Restarts           int                         `json:"restarts"`
+	RestartAwayMS      []float64                   `json:"restart_away_ms"`
+	RestartGapsMS      []float64                   `json:"restart_gaps_ms"`
+	Broken             int                         `json:"broken_connections"`
+	Erased             int                         `json:"erased"`
 
 	Events        int               `json:"events"`
 	Rows          *int              `json:"rows"` // null: no database was compared
@@ -57,15 +58,15 @@ type Summary struct {
 
 // Act is one act as the students lived it.
 type Act struct {
-	Title              string                 `json:"title"`
-	Students           int                    `json:"students"`
-	Claims             int                    `json:"claims"`  // decided: each student's wishes, counted once
-	Outcome            map[string]int         `json:"outcome"` // the last that each student heard of each claim in this act
-	Seconds            float64                `json:"seconds"` // from the first press to the last student's confirmed answer
-	DecisionsPerSecond float64                `json:"decisions_per_second"`
-	LatencyMS          map[string]Percentiles `json:"latency_ms"`
-	PressedAgain       int                    `json:"pressed_again"`
-	SentLateMS         *Percentiles           `json:"sent_late_ms,omitempty"`
+	Title              string                      `json:"title"`
+	Students           int                         `json:"students"`
+	Claims             int                         `json:"claims"`  // decided: each student's wishes, counted once
+	Outcome            map[string]int              `json:"outcome"` // the last that each student heard of each claim in this act
+	Seconds            float64                     `json:"seconds"` // from the first press to the last student's confirmed answer
+	DecisionsPerSecond float64                     `json:"decisions_per_second"`
+	LatencyMS          map[string]play.Percentiles `json:"latency_ms"`
+	PressedAgain       int                         `json:"pressed_again"`
+	SentLateMS         *play.Percentiles           `json:"sent_late_ms,omitempty"`
 
 	histograms map[string]*hdrhistogram.Histogram // microseconds
 }
@@ -73,22 +74,12 @@ type Act struct {
 // observed are the keys of Act.LatencyMS, in the order in which students live through them.
 var observed = []string{"preapproved", "confirmed"}
 
-// Percentiles of a duration, in milliseconds.
-type Percentiles struct {
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	P99   float64 `json:"p99"`
-	P999  float64 `json:"p99.9"`
-	Max   float64 `json:"max"`
-	Count int64   `json:"count"`
-}
-
 // Leaving is what happened after act 2.
 type Leaving struct {
-	SeatsGivenBack int          `json:"seats_given_back"`
-	MovedUp        int          `json:"moved_up"`
-	SeenMS         *Percentiles `json:"seen_ms"` // from the sending of the release until the feed showed who moved up
-	LateDuplicates int          `json:"late_duplicates"`
+	SeatsGivenBack int               `json:"seats_given_back"`
+	MovedUp        int               `json:"moved_up"`
+	SeenMS         *play.Percentiles `json:"seen_ms"` // from the sending of the release until the feed showed who moved up
+	LateDuplicates int               `json:"late_duplicates"`
 }
 
 // Mirror is how far behind the database was.
@@ -107,7 +98,7 @@ type ViolationAt struct {
 // listedViolations bounds ViolationList.
 const listedViolations = 100
 
-func summarize(p *play, answers []answer, v *verdict) *Summary {
+func summarize(p *performance, answers []answer, v *verdict) *Summary {
 	s := &Summary{
 		Server: p.cfg.Target, Realm: p.crowd.realm, Seed: p.cfg.Seed, Connections: p.cfg.Connections,
 		CPUs: runtime.NumCPU(), Data: p.cfg.Data,
@@ -149,33 +140,33 @@ func summarize(p *play, answers []answer, v *verdict) *Summary {
 func (s *Summary) addOutage(o *outage) {
 	if !o.restart {
 		s.Kills++
-		s.OutagesMS = append(s.OutagesMS, milliseconds(o.away()))
+		s.OutagesMS = append(s.OutagesMS, play.Milliseconds(o.away()))
 		return
 	}
 	s.Restarts++
-	s.RestartAwayMS = append(s.RestartAwayMS, milliseconds(o.away()))
-	s.RestartGapsMS = append(s.RestartGapsMS, milliseconds(o.gap))
+	s.RestartAwayMS = append(s.RestartAwayMS, play.Milliseconds(o.away()))
+	s.RestartGapsMS = append(s.RestartGapsMS, play.Milliseconds(o.gap))
 }
 
 func violationAt(v sim.Violation) ViolationAt { return ViolationAt{v.Name, v.Seq, v.Text} }
 
-func (s *Summary) addStages(p *play, opening, university *stage, answers []answer) {
+func (s *Summary) addStages(p *performance, opening, university *stage, answers []answer) {
 	one := Act{
-		Title:    fmt.Sprintf("One course of %s; %s press within one second.", count(p.cfg.Seats, "seat"), count(opening.students, "student")),
+		Title:    fmt.Sprintf("One course of %s; %s press within one second.", play.Count(p.cfg.Seats, "seat"), play.Count(opening.students, "student")),
 		Students: opening.students, Claims: opening.students,
 	}
 	if len(opening.late) > 0 {
-		late := percentiles(histogram(opening.late))
+		late := play.Summarize(play.Histogram(opening.late))
 		one.SentLateMS = &late
 	}
 	two := Act{Students: university.students, Claims: p.plan.claims(), PressedAgain: len(p.plan.order) - university.students}
-	courses := count(s.Pools, "course")
+	courses := play.Count(s.Pools, "course")
 	if p.cfg.Courses != "" {
-		two.Title = fmt.Sprintf("A real catalogue: %s, %s, %s, %s.", count(s.Students, "student"), courses,
-			count(s.Seats, "seat"), count(two.Claims, "wish"))
+		two.Title = fmt.Sprintf("A real catalogue: %s, %s, %s, %s.", play.Count(s.Students, "student"), courses,
+			play.Count(s.Seats, "seat"), play.Count(two.Claims, "wish"))
 	} else {
-		two.Title = fmt.Sprintf("A university: %s, %s of %s, baskets of %s.", count(s.Students, "student"), courses,
-			count(p.cfg.Seats, "seat"), count(p.cfg.Choices, "wish"))
+		two.Title = fmt.Sprintf("A university: %s, %s of %s, baskets of %s.", play.Count(s.Students, "student"), courses,
+			play.Count(p.cfg.Seats, "seat"), play.Count(p.cfg.Choices, "wish"))
 	}
 	one.add(opening, answers, 1)
 	two.add(university, answers, 2)
@@ -191,12 +182,12 @@ func (a *Act) add(st *stage, answers []answer, act uint8) {
 	if a.Seconds > 0 {
 		a.DecisionsPerSecond = float64(a.Claims) / a.Seconds
 	}
-	a.LatencyMS = map[string]Percentiles{}
+	a.LatencyMS = map[string]play.Percentiles{}
 	a.histograms = map[string]*hdrhistogram.Histogram{
-		"preapproved": histogram(st.preapproved), "confirmed": histogram(st.confirmed),
+		"preapproved": play.Histogram(st.preapproved), "confirmed": play.Histogram(st.confirmed),
 	}
 	for name, h := range a.histograms {
-		a.LatencyMS[name] = percentiles(h)
+		a.LatencyMS[name] = play.Summarize(h)
 	}
 }
 
@@ -223,7 +214,7 @@ func outcome(answers []answer, act uint8) map[string]int {
 func (s *Summary) addLeaving(l *leaving) {
 	s.Leaving = Leaving{SeatsGivenBack: l.left, MovedUp: l.moved, LateDuplicates: l.late}
 	if len(l.seen) > 0 {
-		seen := percentiles(histogram(l.seen))
+		seen := play.Summarize(play.Histogram(l.seen))
 		s.Leaving.SeenMS = &seen
 	}
 }
@@ -233,27 +224,6 @@ func (s *Summary) addMirror(there bool, behind time.Duration, most uint64) {
 		s.Mirror = &Mirror{LastClaimSeconds: max(0, behind.Seconds()), MostEventsBehind: most}
 	}
 }
-
-// longest is the longest duration that a histogram tells from a longer one.
-const longest = 10 * time.Minute
-
-// histogram counts durations to three digits, in microseconds; negative ones were not observed.
-func histogram(ds []time.Duration) *hdrhistogram.Histogram {
-	h := hdrhistogram.New(1, longest.Microseconds(), 3)
-	for _, d := range ds {
-		if d >= 0 {
-			_ = h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds()) // within its range
-		}
-	}
-	return h
-}
-
-func percentiles(h *hdrhistogram.Histogram) Percentiles {
-	at := func(p float64) float64 { return float64(h.ValueAtQuantile(p)) / 1000 }
-	return Percentiles{P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(h.Max()) / 1000, Count: h.TotalCount()}
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // write shows the summary as was asked for.
 func (s *Summary) write(cfg *Config) error {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
+
+	"holdfast/internal/play"
 )
 
 // The table has two columns of names and numbers, and, right of them, a remark.
@@ -24,7 +24,7 @@ func (s *Summary) table() []byte {
 		b.WriteByte('\n')
 	}
 	row := func(name, number, remark string) {
-		line("  %s%*s   %s", pad(name, nameWidth), numberWidth, number, remark)
+		line("  %s%*s   %s", play.Pad(name, nameWidth), numberWidth, number, remark)
 	}
 	line("Holdfast: the seat rush")
 	line("%s", s.where())
@@ -44,18 +44,18 @@ func (s *Summary) table() []byte {
 			if s.Live != nil {
 				from = "the opening"
 			}
-			row("everybody knew after", duration(a.Seconds*1000), "confirmed, from "+from+" to the last student's answer")
-			row("decisions per second", number(int(a.DecisionsPerSecond)), "")
+			row("everybody knew after", play.Duration(a.Seconds*1000), "confirmed, from "+from+" to the last student's answer")
+			row("decisions per second", play.Number(int(a.DecisionsPerSecond)), "")
 		}
 		for _, kind := range kinds(a.Outcome) {
-			row(word(kind), number(a.Outcome[kind]), "")
+			row(word(kind), play.Number(a.Outcome[kind]), "")
 		}
 		line("")
-		line("  %s%10s%10s%10s%10s%10s", pad("how long it took", 18), "p50", "p90", "p99", "p99.9", "max")
+		line("  %s%10s%10s%10s%10s%10s", play.Pad("how long it took", 18), "p50", "p90", "p99", "p99.9", "max")
 		for _, name := range observed {
 			if p := a.LatencyMS[name]; p.Count > 0 {
-				line("  %s%10s%10s%10s%10s%10s", pad("to "+name, 18),
-					duration(p.P50), duration(p.P90), duration(p.P99), duration(p.P999), duration(p.Max))
+				line("  %s%10s%10s%10s%10s%10s", play.Pad("to "+name, 18),
+					play.Duration(p.P50), play.Duration(p.P90), play.Duration(p.P99), play.Duration(p.P999), play.Duration(p.Max))
 			}
 		}
 	}
@@ -65,14 +65,14 @@ func (s *Summary) table() []byte {
 	line("ANSWERS")
 	line("")
 	for _, kind := range kinds(s.Answers) {
-		row(word(kind), number(s.Answers[kind]), meaning(kind))
+		row(word(kind), play.Number(s.Answers[kind]), meaning(kind))
 	}
 	line("")
 	line("CHECKED")
 	line("")
 	for i, v := range s.ViolationList {
 		if i == shownViolations {
-			line("  … and %s more", number(s.Violations-i))
+			line("  … and %s more", play.Number(s.Violations-i))
 			break
 		}
 		line("  %s at %d: %s", v.Name, v.Seq, v.Text)
@@ -81,7 +81,7 @@ func (s *Summary) table() []byte {
 		line("  %s", text)
 	}
 	line("")
-	line("  violations %s — %s", number(s.Violations), s.comparison())
+	line("  violations %s — %s", play.Number(s.Violations), s.comparison())
 	line("")
 	line("%s", s.next())
 	return b.Bytes()
@@ -93,31 +93,31 @@ const shownViolations = 20
 // aftermath says what else happened in act 2 and behind it.
 func (s *Summary) aftermath(row func(name, number, remark string)) {
 	if again := s.Acts[1].PressedAgain; again > 0 {
-		row("pressed again", number(again), "")
+		row("pressed again", play.Number(again), "")
 	}
 	for i, ms := range s.OutagesMS {
-		row(fmt.Sprintf("kill -9, number %d", i+1), duration(ms), "until the server answered again; everybody cut off asked again")
+		row(fmt.Sprintf("kill -9, number %d", i+1), play.Duration(ms), "until the server answered again; everybody cut off asked again")
 	}
 	for i, ms := range s.RestartGapsMS {
-		row(fmt.Sprintf("restart, number %d", i+1), duration(ms), fmt.Sprintf("without answers; the server was away for %s", duration(s.RestartAwayMS[i])))
+		row(fmt.Sprintf("restart, number %d", i+1), play.Duration(ms), fmt.Sprintf("without answers; the server was away for %s", play.Duration(s.RestartAwayMS[i])))
 	}
 	if s.Kills+s.Restarts > 0 {
-		row("broken connections", number(s.Broken), "")
+		row("broken connections", play.Number(s.Broken), "")
 	}
 	if s.Erased > 0 {
-		row("erased by the crash", number(s.Erased), "preapproved only, never confirmed: asked again")
+		row("erased by the crash", play.Number(s.Erased), "preapproved only, never confirmed: asked again")
 	}
 	if m := s.Mirror; m != nil {
-		row("in the SQL database after", duration(m.LastClaimSeconds*1000), "from the last confirmation until it was recorded")
+		row("in the SQL database after", play.Duration(m.LastClaimSeconds*1000), "from the last confirmation until it was recorded")
 	}
 	if l := s.Leaving; l.SeatsGivenBack > 0 {
-		row("seats given back", number(l.SeatsGivenBack), "")
+		row("seats given back", play.Number(l.SeatsGivenBack), "")
 		remark := ""
 		if l.SeenMS != nil {
-			remark = fmt.Sprintf("and could see it after %s (p99 %s)", duration(l.SeenMS.P50), duration(l.SeenMS.P99))
+			remark = fmt.Sprintf("and could see it after %s (p99 %s)", play.Duration(l.SeenMS.P50), play.Duration(l.SeenMS.P99))
 		}
-		row("moved up", number(l.MovedUp), remark)
-		row("late duplicates", number(l.LateDuplicates), "first claims sent once more by people who had left; none may undo that")
+		row("moved up", play.Number(l.MovedUp), remark)
+		row("late duplicates", play.Number(l.LateDuplicates), "first claims sent once more by people who had left; none may undo that")
 	}
 }
 
@@ -131,18 +131,18 @@ func (s *Summary) where() string {
 			server += " in a temporary directory"
 		}
 	}
-	connections := count(s.Connections, "connection")
+	connections := play.Count(s.Connections, "connection")
 	if s.Live != nil {
-		connections = count(s.Live.Connected, "WebSocket")
+		connections = play.Count(s.Live.Connected, "WebSocket")
 	}
-	return fmt.Sprintf("%s · students and server share %s · %s · seed %d", server, count(s.CPUs, "CPU"), connections, s.Seed)
+	return fmt.Sprintf("%s · students and server share %s · %s · seed %d", server, play.Count(s.CPUs, "CPU"), connections, s.Seed)
 }
 
 // comparison says what was compared with what.
 func (s *Summary) comparison() string {
-	text := fmt.Sprintf("%s compared with %s", count(s.Compared, "answer"), count(s.Events, "event"))
+	text := fmt.Sprintf("%s compared with %s", play.Count(s.Compared, "answer"), play.Count(s.Events, "event"))
 	if s.Rows != nil {
-		return text + " and " + count(*s.Rows, "database row")
+		return text + " and " + play.Count(*s.Rows, "database row")
 	}
 	return text
 }
@@ -153,7 +153,7 @@ func (s *Summary) looked() (lines []string) {
 	for row := range slices.Chunk(names, 5) {
 		var b strings.Builder
 		for _, name := range row {
-			fmt.Fprintf(&b, "%s%11s   ", name, number(int(s.Checks[name])))
+			fmt.Fprintf(&b, "%s%11s   ", name, play.Number(int(s.Checks[name])))
 		}
 		lines = append(lines, b.String())
 	}
@@ -212,47 +212,4 @@ func meaning(kind string) string {
 		return "the server could not tell; they asked again"
 	}
 	return ""
-}
-
-// number writes n with thousands separators.
-func number(n int) string {
-	digits := strconv.Itoa(n)
-	var b []byte
-	for i := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 && digits[i-1] != '-' {
-			b = append(b, ',')
-		}
-		b = append(b, digits[i])
-	}
-	return string(b)
-}
-
-// count writes a number with its noun.
-func count(n int, noun string) string {
-	switch {
-	case n == 1:
-	case strings.HasSuffix(noun, "sh"):
-		noun += "es"
-	default:
-		noun += "s"
-	}
-	return number(n) + " " + noun
-}
-
-// duration writes milliseconds in the unit that is easiest to read.
-func duration(ms float64) string {
-	switch d := time.Duration(ms * float64(time.Millisecond)); {
-	case d < 10*time.Millisecond:
-		return strconv.FormatFloat(ms, 'f', 2, 64) + " ms"
-	case d < 100*time.Millisecond:
-		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
-	case d < time.Second:
-		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
-	}
-	return strconv.FormatFloat(ms/1000, 'f', 2, 64) + " s"
-}
-
-// pad fills with spaces up to a width in characters.
-func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(0, width-len([]rune(s))))
 }

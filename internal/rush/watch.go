@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"holdfast/internal/play"
 )
 
 // watcher asks the server again and again how far its log is durable and how far the database has it.
@@ -37,11 +39,11 @@ const watchEvery = 10 * time.Millisecond
 
 func watch(ctx context.Context, c *crowd) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{crowd: c, path: []byte(c.door.address.prefix + "/v1/log"), end: cancel, ended: make(chan struct{})}
+	w := &watcher{crowd: c, path: []byte(c.door.Address.Prefix + "/v1/log"), end: cancel, ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)
-		var conn *conn
-		for sleep(ctx, watchEvery) == nil {
+		var conn *play.Conn
+		for play.Sleep(ctx, watchEvery) == nil {
 			conn = w.ask(ctx, conn)
 		}
 		if conn != nil {
@@ -52,23 +54,23 @@ func watch(ctx context.Context, c *crowd) *watcher {
 }
 
 // ask asks once, and gives the connection back for the next time; nil: it broke, as it does when the server is killed.
-func (w *watcher) ask(ctx context.Context, conn *conn) *conn {
+func (w *watcher) ask(ctx context.Context, conn *play.Conn) *play.Conn {
 	if conn == nil {
-		_, err := w.crowd.door.pass(ctx)
+		_, err := w.crowd.door.Pass(ctx)
 		if err == nil {
-			conn, err = dial(ctx, w.crowd.door.address)
+			conn, err = play.Dial(ctx, w.crowd.door.Address)
 		}
 		if err != nil {
 			return nil
 		}
 	}
-	rep, err := conn.do(&request{method: http.MethodGet, path: w.path})
-	if err != nil || rep.last {
+	rep, err := conn.Do(&play.Request{Method: http.MethodGet, Path: w.path})
+	if err != nil || rep.Last {
 		conn.Close()
 		conn = nil
 	}
 	now := standpoint{at: w.crowd.now()}
-	if err != nil || rep.status != http.StatusOK || json.Unmarshal(rep.body, &now) != nil {
+	if err != nil || rep.Status != http.StatusOK || json.Unmarshal(rep.Body, &now) != nil {
 		return conn
 	}
 	w.mu.Lock()
@@ -107,7 +109,7 @@ func (w *watcher) recorded(ctx context.Context, seq uint64) (at time.Duration, t
 		if time.Now().After(giveUp) {
 			return 0, true, fmt.Errorf("the database did not follow within %v (mirror %s) %s", recordLimit, last.Mirror.State, last.Mirror.Error)
 		}
-		if err := sleep(ctx, watchEvery/2); err != nil {
+		if err := play.Sleep(ctx, watchEvery/2); err != nil {
 			return 0, true, err
 		}
 	}

@@ -1,4 +1,4 @@
-package rush
+package play
 
 import (
 	"bytes"
@@ -17,23 +17,23 @@ import (
 	"time"
 )
 
-// child is the server as a process of its own, so that it can die like one. One goroutine at a time starts, kills and
-// stops it. Whatever ends the rush, stop must be called.
-type child struct {
+// Child is the server as a process of its own, so that it can die like one. One goroutine at a time starts, kills and
+// stops it. Whatever happens, Stop must be called.
+type Child struct {
 	program []string
 	args    []string
-	address string // host:port, the same for every run
+	Address string // host:port, the same for every run
 	log     tail
-	died    func(error) // called when the child ends although nobody asked it to
+	Died    func(error) // called when the child ends although nobody asked it to
 
 	cmd    *exec.Cmd
 	asked  *atomic.Bool  // cmd was told to end
 	exited chan struct{} // closed when cmd has ended
 }
 
-// newChild prepares `serve` on a directory and a free port.
-func newChild(cfg *Config, dir string) (*child, error) {
-	program := cfg.Program
+// NewChild prepares `serve` on a directory and a free port. program is the command up to "serve"; empty = this executable.
+// database is its --database; empty = its default.
+func NewChild(program []string, dir, database string) (*Child, error) {
 	if len(program) == 0 {
 		self, err := os.Executable()
 		if err != nil {
@@ -46,14 +46,14 @@ func newChild(cfg *Config, dir string) (*child, error) {
 		return nil, err
 	}
 	args := []string{"serve", "--data", dir, "--listen", address}
-	if cfg.Database != "" {
-		args = append(args, "--database", cfg.Database)
+	if database != "" {
+		args = append(args, "--database", database)
 	}
-	return &child{program: program, args: args, address: address}, nil
+	return &Child{program: program, args: args, Address: address}, nil
 }
 
 // freeAddress finds a free port below the range from which the system gives ports to outgoing connections: while the
-// child is dead, none of the students' sockets may take its place.
+// child is dead, none of the crowd's sockets may take its place.
 func freeAddress() (string, error) {
 	var last error
 	for range 100 {
@@ -67,8 +67,8 @@ func freeAddress() (string, error) {
 	return "", fmt.Errorf("no free port: %w", last)
 }
 
-// start runs the child and returns once it is ready.
-func (c *child) start(ctx context.Context) error {
+// Start runs the child and returns once it is ready.
+func (c *Child) Start(ctx context.Context) error {
 	args := append(c.program[1:len(c.program):len(c.program)], c.args...)
 	c.cmd = exec.Command(c.program[0], args...)
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
@@ -84,20 +84,20 @@ func (c *child) start(ctx context.Context) error {
 		_ = cmd.Wait() // how it ended is in ProcessState
 		close(exited)
 		if !asked.Load() {
-			c.died(fmt.Errorf("the server ended by itself (%v)%s", cmd.ProcessState, c.log.quote()))
+			c.Died(fmt.Errorf("the server ended by itself (%v)%s", cmd.ProcessState, c.log.quote()))
 		}
 	}()
 	return c.ready(ctx)
 }
 
 // ready waits until /readyz says 200.
-func (c *child) ready(ctx context.Context) error {
+func (c *Child) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Address+"/readyz", nil)
 		if err != nil {
 			return err
 		}
@@ -117,8 +117,11 @@ func (c *child) ready(ctx context.Context) error {
 	}
 }
 
-// kill is kill -9.
-func (c *child) kill() error {
+// PID is the process that runs.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Kill is kill -9.
+func (c *Child) Kill() error {
 	c.asked.Store(true)
 	if err := c.cmd.Process.Kill(); err != nil {
 		return err
@@ -130,8 +133,8 @@ func (c *child) kill() error {
 // stopLimit is how long a child may take to stop in good order.
 const stopLimit = 60 * time.Second
 
-// stop ends the child in good order. It may be called at any time, and twice.
-func (c *child) stop() error {
+// Stop ends the child in good order. It may be called at any time, and twice.
+func (c *Child) Stop() error {
 	if c.exited == nil {
 		return nil
 	}
@@ -147,7 +150,7 @@ func (c *child) stop() error {
 	select {
 	case <-c.exited:
 	case <-time.After(stopLimit):
-		return errors.Join(fmt.Errorf("the server did not stop within %v; it was killed", stopLimit), c.kill())
+		return errors.Join(fmt.Errorf("the server did not stop within %v; it was killed", stopLimit), c.Kill())
 	}
 	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("the server stopped with %v%s", c.cmd.ProcessState, c.log.quote())

@@ -1,23 +1,21 @@
-package rush
+package play
 
 import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strconv"
 	"time"
 )
 
-// conn is one keep-alive connection that carries one request at a time. The load generator runs beside the server on
+// Conn is one keep-alive connection that carries one request at a time. The load generator runs beside the server on
 // the same cores, so it spends as little as it can: no goroutine, no header map, no allocation for a request.
 // It is owned by one goroutine; after an error it must be closed.
-type conn struct {
+type Conn struct {
 	net.Conn
 	r    *bufio.Reader
 	head []byte // the headers of every request, from "Host" on
@@ -25,103 +23,63 @@ type conn struct {
 	body []byte
 }
 
-// address is where a server listens.
-type address struct {
-	host   string // host:port to dial
-	name   string // the Host header
-	prefix string // path before /v1
-	tls    bool
-	token  string
-}
-
-func parseAddress(target, token string) (address, error) {
-	u, err := url.Parse(target)
-	if err != nil {
-		return address{}, err
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	prefix := u.EscapedPath()
-	for len(prefix) > 0 && prefix[len(prefix)-1] == '/' {
-		prefix = prefix[:len(prefix)-1]
-	}
-	return address{host: net.JoinHostPort(u.Hostname(), port), name: u.Host, prefix: prefix, tls: u.Scheme == "https", token: token}, nil
-}
-
 // requestLimit is the longest that one request may take.
 const requestLimit = 30 * time.Second
 
-// dialRaw opens a connection; from is the local address, nil = whatever the system takes.
-func dialRaw(ctx context.Context, a address, from net.Addr) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: from}
-	nc, err := d.DialContext(ctx, "tcp", a.host)
-	if err != nil || !a.tls {
-		return nc, err
-	}
-	name, _, _ := net.SplitHostPort(a.host)
-	t := tls.Client(nc, &tls.Config{ServerName: name, NextProtos: []string{"http/1.1"}})
-	if err := t.HandshakeContext(ctx); err != nil {
-		nc.Close()
-		return nil, err
-	}
-	return t, nil
-}
-
-func dial(ctx context.Context, a address) (*conn, error) {
-	nc, err := dialRaw(ctx, a, nil)
+// Dial opens one.
+func Dial(ctx context.Context, a Address) (*Conn, error) {
+	nc, err := DialRaw(ctx, a, nil)
 	if err != nil {
 		return nil, err
 	}
-	head := "Host: " + a.name + "\r\nUser-Agent: holdfast-rush\r\n"
-	if a.token != "" {
-		head += "Authorization: Bearer " + a.token + "\r\n"
+	head := "Host: " + a.Name + "\r\nUser-Agent: holdfast-play\r\n"
+	if a.Token != "" {
+		head += "Authorization: Bearer " + a.Token + "\r\n"
 	}
-	return &conn{Conn: nc, r: bufio.NewReaderSize(nc, 8<<10), head: []byte(head)}, nil
+	return &Conn{Conn: nc, r: bufio.NewReaderSize(nc, 8<<10), head: []byte(head)}, nil
 }
 
-// request is what a student sends.
-type request struct {
-	method string
-	path   []byte // with the query
-	extra  string // further header lines, each ending in \r\n
-	body   []byte
+// Request is what is sent.
+type Request struct {
+	Method string
+	Path   []byte // with the query
+	Extra  string // further header lines, each ending in \r\n
+	Body   []byte
 }
 
-// reply is what came back. Its body is valid until the next request on the connection.
-type reply struct {
-	status     int
-	retryAfter time.Duration
-	body       []byte
-	last       bool // the server closes the connection after it
+// Reply is what came back. Its body is valid until the next request on the connection.
+type Reply struct {
+	Status     int
+	RetryAfter time.Duration
+	Body       []byte
+	Last       bool // the server closes the connection after it
 }
 
-// do sends one request and reads the whole reply. An error means that nobody knows whether the request took effect.
-func (c *conn) do(q *request) (reply, error) {
+// Do sends one request and reads the whole reply. An error means that nobody knows whether the request took effect.
+func (c *Conn) Do(q *Request) (Reply, error) {
 	if err := c.send(q); err != nil {
-		return reply{}, err
+		return Reply{}, err
 	}
 	return c.read()
 }
 
-func (c *conn) send(q *request) error {
-	b := append(c.out[:0], q.method...)
+func (c *Conn) send(q *Request) error {
+	b := append(c.out[:0], q.Method...)
 	b = append(b, ' ')
-	b = append(b, q.path...)
+	b = append(b, q.Path...)
 	b = append(b, " HTTP/1.1\r\n"...)
 	b = append(b, c.head...)
-	b = append(b, q.extra...)
-	if len(q.body) > 0 {
+	b = append(b, q.Extra...)
+	if len(q.Body) > 0 {
 		b = append(b, "Content-Type: application/json\r\n"...)
 	}
-	if len(q.body) > 0 || q.method == "PUT" || q.method == "POST" {
+	if len(q.Body) > 0 || q.Method == "PUT" || q.Method == "POST" {
 		b = append(b, "Content-Length: "...)
-		b = strconv.AppendInt(b, int64(len(q.body)), 10)
+		b = strconv.AppendInt(b, int64(len(q.Body)), 10)
 		b = append(b, "\r\n"...)
 	}
 	b = append(b, "\r\n"...)
-	b = append(b, q.body...)
+	b = append(b, q.Body...)
 	c.out = b
 	if err := c.SetDeadline(time.Now().Add(requestLimit)); err != nil {
 		return err
@@ -136,7 +94,7 @@ var errHTTP = errors.New("this is not an HTTP/1.1 answer")
 const maxBody = 4 << 20
 
 // read reads one reply: a status line, headers, and a body with a length or in chunks.
-func (c *conn) read() (reply, error) {
+func (c *Conn) read() (Reply, error) {
 	rep, length, chunked, err := c.readHead()
 	if err != nil {
 		return rep, err
@@ -164,12 +122,12 @@ func (c *conn) read() (reply, error) {
 			return rep, err
 		}
 	}
-	rep.body = c.body
+	rep.Body = c.body
 	return rep, nil
 }
 
 // readHead reads a status line and its headers.
-func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
+func (c *Conn) readHead() (rep Reply, length int, chunked bool, err error) {
 	line, err := c.line()
 	if err != nil {
 		return rep, 0, false, err
@@ -177,10 +135,10 @@ func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
 	if len(line) < 12 || string(line[:7]) != "HTTP/1." {
 		return rep, 0, false, errHTTP
 	}
-	if rep.status, err = strconv.Atoi(string(line[9:12])); err != nil {
+	if rep.Status, err = strconv.Atoi(string(line[9:12])); err != nil {
 		return rep, 0, false, errHTTP
 	}
-	rep.last = line[7] == '0'
+	rep.Last = line[7] == '0'
 	for {
 		line, err := c.line()
 		if err != nil {
@@ -202,7 +160,7 @@ func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
 					return rep, 0, false, fmt.Errorf("%w: Content-Length %q", errHTTP, value)
 				}
 			} else if bytes.EqualFold(name, []byte("Connection")) && bytes.EqualFold(value, []byte("close")) {
-				rep.last = true
+				rep.Last = true
 			}
 		case 't':
 			if bytes.EqualFold(name, []byte("Transfer-Encoding")) {
@@ -211,7 +169,7 @@ func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
 		case 'r':
 			if bytes.EqualFold(name, []byte("Retry-After")) {
 				if s, err := strconv.ParseFloat(string(value), 64); err == nil && s >= 0 && s < 3600 {
-					rep.retryAfter = time.Duration(s * float64(time.Second))
+					rep.RetryAfter = time.Duration(s * float64(time.Second))
 				}
 			}
 		}
@@ -219,7 +177,7 @@ func (c *conn) readHead() (rep reply, length int, chunked bool, err error) {
 }
 
 // line reads up to \n and gives it without the line end; valid until the next read.
-func (c *conn) line() ([]byte, error) {
+func (c *Conn) line() ([]byte, error) {
 	line, err := c.r.ReadSlice('\n')
 	if err != nil {
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -238,7 +196,7 @@ func (c *conn) line() ([]byte, error) {
 }
 
 // chunk reads the size of the next chunk; 0 = the body ends, and its trailer is read.
-func (c *conn) chunk() (int, error) {
+func (c *Conn) chunk() (int, error) {
 	line, err := c.line()
 	if err != nil {
 		return 0, err
@@ -261,7 +219,7 @@ func (c *conn) chunk() (int, error) {
 }
 
 // take appends the next n bytes to the body.
-func (c *conn) take(n int) error {
+func (c *Conn) take(n int) error {
 	had := len(c.body)
 	if had+n > maxBody {
 		return fmt.Errorf("%w: the body is larger than %d bytes", errHTTP, maxBody)

@@ -1,12 +1,12 @@
 //go:build unix
 
-package rush
+package play
 
 import "syscall"
 
-// openFiles raises the limit of open files as far as it may be raised, for this process and those that it starts, and
+// OpenFiles raises the limit of open files as far as it may be raised, for this process and those that it starts, and
 // gives it; 0 = it is not known.
-func openFiles() uint64 {
+func OpenFiles() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0

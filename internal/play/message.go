@@ -1,4 +1,4 @@
-package rush
+package play
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// leadingNumber reads digits.
-func leadingNumber(b []byte) uint64 {
+// LeadingNumber reads digits.
+func LeadingNumber(b []byte) uint64 {
 	n := uint64(0)
 	for _, c := range b {
 		if c < '0' || c > '9' {
@@ -24,8 +24,8 @@ func leadingNumber(b []byte) uint64 {
 	return n
 }
 
-// messageStatus is what the HTTP status of an answer would be: that of a problem is in it, as a number.
-func messageStatus(line []byte) int {
+// MessageStatus is what the HTTP status of an answer would be: that of a problem is in it, as a number.
+func MessageStatus(line []byte) int {
 	const name = `"status":`
 	for rest := line; ; {
 		i := bytes.Index(rest, []byte(name))
@@ -33,7 +33,7 @@ func messageStatus(line []byte) int {
 			break
 		}
 		rest = rest[i+len(name):]
-		if n := leadingNumber(rest); n > 0 {
+		if n := LeadingNumber(rest); n > 0 {
 			return int(n)
 		}
 	}
@@ -43,21 +43,11 @@ func messageStatus(line []byte) int {
 	return http.StatusOK
 }
 
-// pushedAsOf finds as_of in a push of claims: there it stands near the beginning.
-func pushedAsOf(line []byte) uint64 {
-	const name = `"as_of":`
-	i := bytes.Index(line, []byte(name))
-	if i < 0 {
-		return 0
-	}
-	return leadingNumber(line[i+len(name):])
-}
-
-// retryAfter is what a put-off answer asks for; 20 ms if it does not.
-func retryAfter(line []byte) time.Duration {
+// RetryAfter is what a put-off answer asks for; 20 ms if it does not.
+func RetryAfter(line []byte) time.Duration {
 	const name = `"retry_after_ms":`
 	if i := bytes.Index(line, []byte(name)); i >= 0 {
-		return time.Duration(min(leadingNumber(line[i+len(name):]), 10_000)) * time.Millisecond
+		return time.Duration(min(LeadingNumber(line[i+len(name):]), 10_000)) * time.Millisecond
 	}
 	return 20 * time.Millisecond
 }
@@ -67,8 +57,8 @@ type closing struct {
 	DelayMS int64 `json:"delay_ms"`
 }
 
-// comeBack says when to come back after a connection ended; an error: never, without something new.
-func comeBack(err error, jitter func(time.Duration) time.Duration, tries int) (time.Duration, error) {
+// ComeBack says when to come back after a connection ended; an error: never, without something new.
+func ComeBack(err error, jitter func(time.Duration) time.Duration, tries int) (time.Duration, error) {
 	var final *finalError
 	if errors.As(err, &final) {
 		return 0, final.error
@@ -106,7 +96,7 @@ type (
 	}
 )
 
-func handshakeError(resp *http.Response, err error) error {
+func HandshakeError(resp *http.Response, err error) error {
 	if resp == nil {
 		return err
 	}

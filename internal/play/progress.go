@@ -1,28 +1,34 @@
-package rush
+package play
 
 import (
+	"io"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows on a terminal how far the rush is; elsewhere it is silent. phase and end are called by one goroutine.
-type progress struct {
-	cfg  *Config
-	stop chan struct{}
-	all  sync.WaitGroup
+// Progress shows on a terminal how far it is; elsewhere it is silent. Phase and End are called by one goroutine.
+type Progress struct {
+	out      io.Writer
+	terminal bool
+	stop     chan struct{}
+	all      sync.WaitGroup
 }
 
-func newProgress(cfg *Config) *progress { return &progress{cfg: cfg} }
+// NewProgress shows on out, if that is a terminal.
+func NewProgress(out io.Writer, terminal bool) *Progress {
+	return &Progress{out: out, terminal: terminal}
+}
 
 // progressEvery is how often the bar is drawn: it must not take time from those it shows.
 const progressEvery = 100 * time.Millisecond
 
-// phase ends what was shown, and shows the next thing: a bar of the crowd's errands, or a spinner if there is no number.
-func (p *progress) phase(name string, errands int, c *crowd) {
-	p.end()
-	if !p.cfg.Terminal {
+// Phase ends what was shown, and shows the next thing: a bar of so many errands, of which done says how many are, or a
+// spinner if there is no number.
+func (p *Progress) Phase(name string, errands int, done func() int) {
+	p.End()
+	if !p.terminal {
 		return
 	}
 	most := errands
@@ -30,8 +36,8 @@ func (p *progress) phase(name string, errands int, c *crowd) {
 		most = -1
 	}
 	bar := progressbar.NewOptions(most,
-		progressbar.OptionSetWriter(p.cfg.Stderr),
-		progressbar.OptionSetDescription(pad(name, 10)),
+		progressbar.OptionSetWriter(p.out),
+		progressbar.OptionSetDescription(Pad(name, 10)),
 		progressbar.OptionSetWidth(40),
 		progressbar.OptionShowCount(),
 		progressbar.OptionClearOnFinish(),
@@ -48,7 +54,7 @@ func (p *progress) phase(name string, errands int, c *crowd) {
 			case <-tick.C:
 				// A terminal that cannot be written to is no reason to stop.
 				if errands > 0 {
-					_ = bar.Set(min(int(c.done.Load()), errands-1))
+					_ = bar.Set(min(done(), errands-1))
 				} else {
 					_ = bar.Add(1)
 				}
@@ -60,8 +66,8 @@ func (p *progress) phase(name string, errands int, c *crowd) {
 	})
 }
 
-// end takes the bar off the screen.
-func (p *progress) end() {
+// End takes the bar off the screen.
+func (p *Progress) End() {
 	if p.stop == nil {
 		return
 	}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package rush
+package play
 
 import "syscall"
 
