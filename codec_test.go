@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -27,8 +28,9 @@ func number(n uint32) *uint32 { return &n }
 
 // everyEvent has each kind with every field set that the kind has, and with the empty and extreme values.
 func everyEvent() []holdfast.Event {
-	first := firstEvents()
-	return append(first, lotteryEvents(first[len(first)-1].Seq+1)...)
+	events := firstEvents()
+	events = append(events, lotteryEvents(events[len(events)-1].Seq+1)...)
+	return append(events, deskEvents(events[len(events)-1].Seq+1)...)
 }
 
 // lotteryEvents is what came with the lottery.
@@ -139,20 +141,12 @@ func TestCodecRoundTrip(t *testing.T) {
 func TestEveryFieldIsCoded(t *testing.T) {
 	t.Parallel()
 	all := everyEvent()
-	for _, what := range []any{holdfast.Event{}, seat.Event{}, seat.Config{}, seat.Limits{}} {
+	for _, what := range []any{holdfast.Event{}, seat.Event{}, seat.Config{}, seat.Limits{}, desk.Event{}, desk.Config{}, desk.Profile{}, desk.Ask{}} {
 		typ := reflect.TypeOf(what)
 		for i := range typ.NumField() {
 			set := false
 			for _, e := range all {
-				v := reflect.ValueOf(e)
-				switch typ {
-				case reflect.TypeFor[seat.Event]():
-					v = reflect.ValueOf(e.Seat)
-				case reflect.TypeFor[seat.Config]():
-					v = reflect.ValueOf(e.Seat.Config).Elem()
-				case reflect.TypeFor[seat.Limits]():
-					v = reflect.ValueOf(e.Limits).Elem()
-				}
+				v := part(&e, typ)
 				set = set || v.IsValid() && !v.Field(i).IsZero()
 			}
 			if !set {
@@ -160,6 +154,31 @@ func TestEveryFieldIsCoded(t *testing.T) {
 			}
 		}
 	}
+}
+
+// part gives that part of e which is a typ; it is not valid where e has none.
+func part(e *holdfast.Event, typ reflect.Type) reflect.Value {
+	desks := e.Desk
+	if desks == nil {
+		desks = &desk.Event{}
+	}
+	switch typ {
+	case reflect.TypeFor[seat.Event]():
+		return reflect.ValueOf(e.Seat)
+	case reflect.TypeFor[seat.Config]():
+		return reflect.ValueOf(e.Seat.Config).Elem()
+	case reflect.TypeFor[seat.Limits]():
+		return reflect.ValueOf(e.Limits).Elem()
+	case reflect.TypeFor[desk.Event]():
+		return reflect.ValueOf(*desks)
+	case reflect.TypeFor[desk.Config]():
+		return reflect.ValueOf(desks.Config).Elem()
+	case reflect.TypeFor[desk.Profile]():
+		return reflect.ValueOf(desks.Profile).Elem()
+	case reflect.TypeFor[desk.Ask]():
+		return reflect.ValueOf(desks.Ask).Elem()
+	}
+	return reflect.ValueOf(*e)
 }
 
 // TestMaxEvent: the largest event of each kind is no larger than MaxEvent says.
@@ -181,6 +200,13 @@ func TestMaxEvent(t *testing.T) {
 		{Kind: seat.SeatOffered, Cause: seat.ByStaff, Seat: math.MaxUint32, Deadline: 1 << 62, Pool: id, Person: id, Swap: id, Staff: seat.Staff{By: text, Reason: text}},
 	} {
 		b := encode([]holdfast.Event{{Seq: math.MaxUint64, At: 1 << 62, Realm: id, Seat: e}})
+		if len(b.Bytes) > holdfast.MaxEvent {
+			t.Errorf("%s takes %d bytes, MaxEvent is %d", e.Kind, len(b.Bytes), holdfast.MaxEvent)
+		}
+		decode(t, b)
+	}
+	for _, e := range largestDeskEvents() {
+		b := encode([]holdfast.Event{{Seq: math.MaxUint64, At: 1 << 62, Realm: id, Seat: seat.Event{Kind: seat.Kind(e.Kind)}, Desk: &e}})
 		if len(b.Bytes) > holdfast.MaxEvent {
 			t.Errorf("%s takes %d bytes, MaxEvent is %d", e.Kind, len(b.Bytes), holdfast.MaxEvent)
 		}
@@ -240,6 +266,9 @@ func TestJSONForm(t *testing.T) {
 		if len(e.Seat.By) > 100 || len(e.Seat.Pool) > 100 {
 			continue // long, and like the others
 		}
+		if e.Desk != nil && len(e.Desk.By)+len(e.Desk.Desk) > 100 {
+			continue
+		}
 		line := e.AppendJSON(nil)
 		if !json.Valid(line) {
 			t.Errorf("not JSON: %s", line)
@@ -263,6 +292,12 @@ func TestLogVersion1(t *testing.T) {
 func TestLotteryLog(t *testing.T) {
 	t.Parallel()
 	keepsBytes(t, "log-lottery.hex", lotteryEvents(41))
+}
+
+// TestDeskLog does the same for what the desks added.
+func TestDeskLog(t *testing.T) {
+	t.Parallel()
+	keepsBytes(t, "log-desk.hex", deskEvents(41))
 }
 
 func keepsBytes(t *testing.T, file string, events []holdfast.Event) {

@@ -94,7 +94,7 @@ func TestSnapshotVersions(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, version := range []byte{0, 3} {
+	for _, version := range []byte{0, 4} {
 		b := bytes.Clone(written)
 		b[4] = version
 		if _, err := holdfast.ReadSnapshot(bytes.NewReader(b)); !errors.Is(err, holdfast.ErrSnapshotVersion) {
