@@ -98,15 +98,20 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Restart starts the server again after Kill, and returns once it takes connections.
-func (s *Server) Restart() error {
+// Restart starts the server again after Kill, and returns once it takes connections. Settings ("fsync=on") stand above those
+// of package pgtest.
+func (s *Server) Restart(settings ...string) error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := s.command("postgres", "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off",
-		"-c", "full_page_writes=off", "-c", "max_connections=50", "-c", "shared_buffers=64MB", "-c", "max_wal_size=4GB")
+	args := []string{"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off",
+		"-c", "full_page_writes=off", "-c", "max_connections=50", "-c", "shared_buffers=64MB", "-c", "max_wal_size=4GB"}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := s.command("postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
