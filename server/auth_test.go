@@ -64,11 +64,28 @@ var ranks = []auth.Role{auth.Person, auth.Staff, auth.Backend, auth.Admin}
 // bodyOf is what makes a request of an operation a right one.
 var bodyOf = map[string]string{
 	"putPool": `{"capacity":2}`, "accept": `{"offer":1}`, "override": `{"action":"remove","reason":"x"}`,
-	"basket": `{"person":"ann","mode":"each","items":[{"pool":"c1"}]}`,
+	"basket":   `{"person":"ann","mode":"each","items":[{"pool":"c1"}]}`,
+	"setState": `{"state":"offline","reason":"x"}`, "request": `{"client":"ann"}`, "receiveOffer": `{"agent":"ann"}`, "acceptOffer": `{"agent":"ann"}`, "rejectOffer": `{"agent":"ann"}`,
 }
 
-// rightly is how a right request is also answered, or only, where it is not with 200: there is no such seat offer; it asks for no upgrade.
-var rightly = map[string]int{"/accept": 409, "/ws": 426}
+// partyBody is what an agent or a client sends who says the same for themselves.
+var partyBody = map[string]string{"setState": `{"state":"offline"}`, "request": `{}`, "receiveOffer": `{}`, "acceptOffer": `{}`, "rejectOffer": `{}`}
+
+// rightly is how a right request is also answered, or only, where it is not with 200: there is no such seat offer; it asks for no upgrade;
+// at the desk nobody has asked anything.
+var rightly = map[string]int{"/claims/ann/accept": 409, "/ws": 426, "/requests": 409, "/requests/1": 404, "/offers/1": 404, "/receipt": 409,
+	"/offers/1/accept": 409, "/reject": 409, "/sessions/1": 404, "/finish": 409, "/agents/ann": 404, "/state": 404}
+
+// byHand fills in what a path names.
+func byHand(path, realm, desk string) string {
+	return strings.NewReplacer("{realm}", realm, "{pool}", "c1", "{person}", "ann", "{desk}", desk, "{agent}", "ann",
+		"{request}", "1", "{offer}", "1", "{session}", "1").Replace(path)
+}
+
+// ofDesks says whether a token for one desk may use a path.
+func ofDesks(path string) bool {
+	return strings.Contains(path, "/desks") || strings.HasSuffix(path, "{realm}/events")
+}
 
 // askFor asks, and stops a stream as soon as it has begun.
 func (w *world) askFor(method, target, body string, header ...string) *httptest.ResponseRecorder {
@@ -100,14 +117,18 @@ type matrix struct {
 	autumn map[auth.Role]string // of the other realm
 	shard  map[auth.Role]string // of all realms; there is no such person
 	bob    string               // another person of spring
-	desk   string               // a backend of one desk
+	desk   map[auth.Role]string // of the desk help; the agent and the client are ann
+	other  map[auth.Role]string // of another desk
 	asked  map[string]int       // how many of each kind
 	denied int
+	op     string   // the operation that is asked now
+	also   []string // who beside its role may
 }
 
 func newMatrix(t *testing.T) *matrix {
 	k := newLock(t)
-	m := &matrix{tokens: map[auth.Role]string{}, autumn: map[auth.Role]string{}, shard: map[auth.Role]string{}, asked: map[string]int{}}
+	m := &matrix{tokens: map[auth.Role]string{}, autumn: map[auth.Role]string{}, shard: map[auth.Role]string{}, asked: map[string]int{},
+		desk: map[auth.Role]string{}, other: map[auth.Role]string{}}
 	for _, role := range []auth.Role{auth.Person, auth.Agent, auth.Client, auth.Staff, auth.Backend, auth.Admin} {
 		like := auth.Key{Role: role}
 		if role == auth.Person || role == auth.Agent || role == auth.Client {
@@ -119,9 +140,15 @@ func newMatrix(t *testing.T) *matrix {
 		m.tokens[role] = k.key(like)
 		like.Realm = "autumn"
 		m.autumn[role] = k.key(like)
+		if role == auth.Person || role == auth.Admin {
+			continue // these are not of one desk
+		}
+		like.Realm, like.Desk = "spring", "help"
+		m.desk[role] = k.key(like)
+		like.Desk = "sales"
+		m.other[role] = k.key(like)
 	}
 	m.bob = k.key(auth.Key{Role: auth.Person, Realm: "spring", Person: "bob"})
-	m.desk = k.key(auth.Key{Role: auth.Backend, Realm: "spring", Desk: "help"})
 	m.world = newWorld(t, nil, k.use)
 	t.Cleanup(func() { // the streams among the routes have begun what only the end of the server ends
 		if err := m.server.Shutdown(context.Background()); err != nil {
@@ -129,7 +156,8 @@ func newMatrix(t *testing.T) *matrix {
 		}
 	})
 	for _, realm := range []string{"spring", "autumn"} {
-		for _, target := range []string{"PUT /v1/realms/" + realm, "PUT /v1/realms/" + realm + "/pools/c1", "PUT /v1/realms/" + realm + "/pools/c1/claims/ann"} {
+		for _, target := range []string{"PUT /v1/realms/" + realm, "PUT /v1/realms/" + realm + "/pools/c1", "PUT /v1/realms/" + realm + "/pools/c1/claims/ann",
+			"PUT /v1/realms/" + realm + "/desks/help", "PUT /v1/realms/" + realm + "/desks/sales", "PUT /v1/realms/" + realm + "/desks/help/agents/ann"} {
 			method, path, _ := strings.Cut(target, " ")
 			body := ""
 			if strings.HasSuffix(path, "c1") {
@@ -152,17 +180,18 @@ func TestEveryRouteAsksWho(t *testing.T) {
 			if op.Role == "" || (op.Role != string(server.Public) && !slices.Contains(ranks, auth.Role(op.Role))) {
 				t.Errorf("%s %s has the role %q", method, path, op.Role)
 			}
+			m.op, m.also = op.OperationID, op.Also
 			m.ask(strings.ToUpper(method), path, auth.Role(op.Role), bodyOf[op.OperationID])
 		}
 	}
 	t.Logf("%d routes; %v", routes, m.asked)
-	if routes < 20 || m.denied < 200 || m.asked["right"] < 40 || m.asked["other realm"] < 40 || m.asked["other person"] < 5 {
+	if routes < 43 || m.denied < 400 || m.asked["right"] < 90 || m.asked["other realm"] < 80 || m.asked["other person"] < 5 || m.asked["other desk"] < 40 || m.asked["party"] < 10 {
 		t.Errorf("%d routes, %d denied, %v: that is too little", routes, m.denied, m.asked)
 	}
 }
 
 func (m *matrix) ask(method, path string, role auth.Role, body string) {
-	target := strings.NewReplacer("{realm}", "spring", "{pool}", "c1", "{person}", "ann").Replace(path)
+	target := byHand(path, "spring", "help")
 	if role == server.Public {
 		m.right("nobody", method, target, body, "")
 		return
@@ -179,13 +208,70 @@ func (m *matrix) ask(method, path string, role auth.Role, body string) {
 	}
 	m.deny("in the URL", 401, "unauthenticated", method, target+"?access_token="+good, body)
 	for _, lower := range append([]auth.Role{auth.Agent, auth.Client}, ranks[:rank]...) {
-		m.deny("wrong role", 403, "forbidden", method, target, body, bearerOf(m.tokens[lower])...)
+		if !slices.Contains(m.also, string(lower)) {
+			m.deny("wrong role", 403, "forbidden", method, target, body, bearerOf(m.tokens[lower])...)
+		}
 	}
-	m.deny("desk", 403, "forbidden", method, target, body, bearerOf(m.desk)...)
+	m.desks(method, path, target, rank, body)
 	if role == auth.Person && (strings.Contains(path, "{person}") || strings.Contains(body, "person")) {
 		m.deny("other person", 403, "forbidden", method, target, body, bearerOf(m.bob)...)
 	}
 	m.realms(method, path, target, rank, body)
+}
+
+// desks asks with those who are of one desk, and with agents and clients where they may.
+func (m *matrix) desks(method, path, target string, rank int, body string) {
+	for role, token := range m.desk {
+		may := slices.Index(ranks, role) >= rank || slices.Contains(m.also, string(role))
+		party := slices.Contains(m.also, string(role))
+		own := body
+		if party && partyBody[m.op] != "" {
+			own = partyBody[m.op]
+		}
+		switch {
+		case !ofDesks(path) || !may:
+			m.deny("desk", 403, "forbidden", method, target, body, bearerOf(token)...)
+			m.deny("desk", 403, "forbidden", method, target, body, bearerOf(m.other[role])...)
+			continue
+		case party:
+			m.right("party", method, target, own, m.tokens[role])
+			m.foreign(method, path, own, m.autumn[role])
+		}
+		m.right("own desk", method, target, own, token)
+		if strings.Contains(path, "{desk}") {
+			m.otherDesk(method, path, own, m.other[role])
+		}
+	}
+}
+
+// otherDesk asks with a token of sales for help, which is there, and for nowhere, which is not: byte for byte the same.
+func (m *matrix) otherDesk(method, path, body, token string) {
+	m.t.Helper()
+	m.asked["other desk"]++
+	m.denied++
+	answer := func(desk string) string {
+		head := m.head()
+		target := byHand(path, "spring", desk)
+		r := m.do(method, target, body, bearerOf(token)...)
+		if r.Code != 404 || r.text("code") != "unknown_desk" {
+			m.t.Errorf("other desk: %s %s: %d %s, want 404 unknown_desk", method, target, r.Code, r.Body)
+		}
+		if m.head() != head {
+			m.t.Errorf("other desk: %s %s changed something", method, target)
+		}
+		return strings.ReplaceAll(strings.ReplaceAll(r.Body.String(), `"`+desk+`"`, "DESK"), r.text("at"), "AT")
+	}
+	there, absent := answer("help"), answer("nowhere")
+	if there != absent {
+		m.t.Errorf("other desk: %s %s tells whether it is there:\n%s\n%s", method, path, there, absent)
+	}
+	if m.op == "putDesk" {
+		return
+	}
+	r := m.do(method, byHand(path, "spring", "nowhere"), bodyOf[m.op], bearerOf(m.shard[auth.Admin])...)
+	if text := strings.ReplaceAll(strings.ReplaceAll(r.Body.String(), `"nowhere"`, "DESK"), r.text("at"), "AT"); text != there {
+		m.t.Errorf("other desk: %s %s is not what a desk says that is not there:\n%s\n%s", method, path, there, text)
+	}
 }
 
 // realms asks with everybody who may: of the realm, of another one, of all.
@@ -258,7 +344,7 @@ func (m *matrix) foreign(method, path, body, token string) {
 	m.denied++
 	answer := func(realm string) (string, http.Header) {
 		head := m.head()
-		target := strings.NewReplacer("{realm}", realm, "{pool}", "c1", "{person}", "ann").Replace(path)
+		target := byHand(path, realm, "help")
 		r := m.do(method, target, body, bearerOf(token)...)
 		if r.Code != 404 || r.text("code") != "unknown_realm" {
 			m.t.Errorf("other realm: %s %s: %d %s, want 404 unknown_realm", method, target, r.Code, r.Body)
@@ -277,11 +363,11 @@ func (m *matrix) foreign(method, path, body, token string) {
 	if there != absent || fmt.Sprint(thereHeader) != fmt.Sprint(absentHeader) {
 		m.t.Errorf("other realm: %s %s tells whether it is there:\n%s %v\n%s %v", method, path, there, thereHeader, absent, absentHeader)
 	}
-	if (method == http.MethodPut && !strings.Contains(path, "{pool}")) || strings.HasSuffix(path, "/tickets") {
+	if (method == http.MethodPut && strings.HasSuffix(path, "{realm}")) || strings.HasSuffix(path, "/tickets") {
 		return // who is of no realm makes the realm, or gets a ticket for whatever will be there
 	}
-	target := strings.NewReplacer("{realm}", "winter", "{pool}", "c1", "{person}", "ann").Replace(path)
-	r := m.do(method, target, body, bearerOf(m.shard[auth.Admin])...)
+	target := byHand(path, "winter", "help")
+	r := m.do(method, target, bodyOf[m.op], bearerOf(m.shard[auth.Admin])...)
 	text := strings.ReplaceAll(r.Body.String(), "winter", "REALM")
 	if at := r.text("at"); at != "" {
 		text = strings.ReplaceAll(text, at, "AT")

@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/auth"
+	"holdfast/desk"
 	"holdfast/engine"
 	"holdfast/internal/wire"
 	"holdfast/seat"
@@ -26,11 +27,19 @@ type call struct {
 	r     *http.Request
 	route *route
 
-	id                  auth.Identity // who asks
-	foreign             bool          // they are of another realm than the path's: for them there is no such realm
-	realm, pool, person string        // from the path; empty where it has none
-	wait                patience
-	query               url.Values // what ?wait= and ?timeout= leave
+	id      auth.Identity // who asks
+	foreign bool          // they are of another realm than the path's: for them there is no such realm
+	barred  bool          // they are of another desk than the path's: for them there is no such desk
+	named
+	wait  patience
+	query url.Values // what ?wait= and ?timeout= leave
+}
+
+// named is what the path names; empty or 0 where it does not.
+type named struct {
+	realm, pool, person string
+	desk, agent         string
+	number              uint64 // of a request, an offer or a session
 }
 
 // Values of headers, made once: the header map takes the slices as they are.
@@ -83,7 +92,7 @@ func (c *call) problem(p wire.Problem) int {
 		c.metrics.outcome(p.Code).Inc()
 	}
 	if p.Realm == "" && p.Code != wire.Malformed {
-		p.Realm, p.Pool, p.Person = c.realm, c.pool, c.person
+		p.Realm, p.Pool, p.Person, p.Desk = c.realm, c.pool, c.person, c.desk
 	}
 	return c.write(p.Status, problemType, p.Append)
 }
@@ -125,11 +134,12 @@ func invalid(field, problem string) error { return &seat.Invalid{Field: field, P
 
 // ids reads and checks what the path names.
 func (c *call) ids() error {
+	names := &c.route.names
 	for _, id := range [...]struct {
 		name string
 		to   *string
 		in   bool
-	}{{"realm", &c.realm, c.route.names.realm}, {"pool", &c.pool, c.route.names.pool}, {"person", &c.person, c.route.names.person}} {
+	}{{"realm", &c.realm, names.realm}, {"pool", &c.pool, names.pool}, {"person", &c.person, names.person}, {"desk", &c.desk, names.desk}, {"agent", &c.agent, names.agent}} {
 		if !id.in {
 			continue
 		}
@@ -139,6 +149,14 @@ func (c *call) ids() error {
 		}
 		*id.to = value
 	}
+	if names.number == "" {
+		return nil
+	}
+	n, err := strconv.ParseUint(c.r.PathValue(names.number), 10, 63)
+	if err != nil || n == 0 {
+		return invalid(names.number, "must be a whole number from 1 on")
+	}
+	c.number = n
 	return nil
 }
 
@@ -195,8 +213,8 @@ func (c *call) patience() error {
 	return nil
 }
 
-// number reads a parameter; fallback where it is absent.
-func (c *call) number(name string, least, most, fallback uint64) (uint64, error) {
+// count reads a parameter; fallback where it is absent.
+func (c *call) count(name string, least, most, fallback uint64) (uint64, error) {
 	if !c.query.Has(name) {
 		return fallback, nil
 	}
@@ -300,15 +318,22 @@ func (c *call) do(body holdfast.Body) (a engine.Answer, start time.Time, err err
 	return a, start, err
 }
 
-// decide asks the engine. For who is of another realm the answer is that of a realm which does not exist, whether it does or not.
+// decide asks the engine. For who is of another realm, or of another desk, the answer is that of one which does not exist, whether it
+// does or not.
 func (c *call) decide(body holdfast.Body) (a engine.Answer, err error) {
-	if !c.foreign {
+	if !c.foreign && !c.barred {
 		return c.engine.Do(c.realm, body)
 	}
-	if err = body.Valid(); err == nil {
-		a.Refusal.Code = holdfast.UnknownRealm
-		a.Stamp, err = c.engine.Read(func(*holdfast.State) {})
+	if err = body.Valid(); err != nil {
+		return a, err
 	}
+	a.Refusal.Code = holdfast.UnknownRealm
+	a.Stamp, err = c.engine.Read(func(s *holdfast.State) {
+		if c.world(s) != nil {
+			a.Refusal.Code = ""
+			a.Desk = &desk.Result{Refusal: desk.Refusal{Code: desk.UnknownDesk}}
+		}
+	})
 	return a, err
 }
 

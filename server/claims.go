@@ -125,7 +125,7 @@ func (c *call) etag(seq uint64) {
 // refuse answers a refusal of one person and pool, or of a realm or pool.
 func (c *call) refuse(r *seat.Refusal, st wire.Stamp) int {
 	p := wire.Refused(r, c.pool)
-	p.Realm, p.Person = c.realm, c.person
+	p.Realm, p.Person, p.Desk = c.realm, c.person, c.desk
 	p.Durability, p.AsOf, p.At = st.Durability, st.AsOf, st.At
 	return c.write(p.Status, problemType, p.Append)
 }

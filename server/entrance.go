@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"holdfast/auth"
@@ -73,10 +74,35 @@ const (
 	allowed   verdict = iota
 	forbidden         // they may not: 403
 	elsewhere         // it is of another realm than theirs: for them there is no such realm
+	otherDesk         // it is of another desk than theirs: for them there is no such desk
 )
 
-// ranks orders the roles: each may do what those below may. Agents and clients have no route yet.
+// ranks orders the roles: each may do what those below may. Agents and clients are beside it: the routes say which are theirs too.
 var ranks = map[auth.Role]int{auth.Person: 1, auth.Staff: 2, auth.Backend: 3, auth.Admin: 4}
+
+// permitted says whether who asks may use the route; about is the realm that it is about.
+func (c *call) permitted(about string) verdict {
+	if !c.route.desks {
+		return permit(&c.id, c.route.role, about, c.person)
+	}
+	return permitDesk(&c.id, c.route.role, c.route.also, about, c.desk, c.agent)
+}
+
+// permitDesk is permit for what is a desk's. Beside the role least and those above it, the roles also may, for themselves: an agent as
+// that agent, a client as that client. Whoever is of one desk may at that desk; an empty desk is all that they may see.
+func permitDesk(id *auth.Identity, least auth.Role, also []auth.Role, realm, desk, agent string) verdict {
+	switch {
+	case !slices.Contains(also, id.Role) && (ranks[id.Role] == 0 || ranks[id.Role] < ranks[least]):
+		return forbidden
+	case id.Realm != "" && id.Realm != realm:
+		return elsewhere
+	case id.Desk != "" && desk != "" && id.Desk != desk:
+		return otherDesk
+	case id.Role == auth.Agent && agent != "" && agent != id.Person:
+		return forbidden
+	}
+	return allowed
+}
 
 // permit says whether id may use what needs at least the role least. Realm and person are what it is about; an empty realm is the whole
 // shard, an empty person nobody. The verdict elsewhere does not depend on whether there is such a realm.
@@ -96,9 +122,9 @@ func permit(id *auth.Identity, least auth.Role, realm, person string) verdict {
 	return allowed
 }
 
-// limit says how long id must wait until they may ask again; 0 = they may now, and it counts. Only persons are limited.
+// limit says how long id must wait until they may ask again; 0 = they may now, and it counts. Only persons, agents and clients are limited.
 func (e *entrance) limit(id *auth.Identity) time.Duration {
-	if id.Role != auth.Person || e.auth == nil {
+	if e.auth == nil || id.Role != auth.Person && id.Role != auth.Agent && id.Role != auth.Client {
 		return 0
 	}
 	return e.buckets.Take(id.Realm+"/"+id.Person, time.Now())

@@ -87,7 +87,7 @@ func (c *call) trimmed() int {
 }
 
 func (f *feed) options() (err error) {
-	if f.left, err = f.number("limit", 1, math.MaxInt64, math.MaxInt64); err != nil {
+	if f.left, err = f.count("limit", 1, math.MaxInt64, math.MaxInt64); err != nil {
 		return err
 	}
 	switch f.query.Get("follow") {
@@ -100,7 +100,7 @@ func (f *feed) options() (err error) {
 			return invalid("follow", "must be true or false")
 		}
 	}
-	if f.seen, err = f.number("after", 0, math.MaxInt64, 0); err != nil {
+	if f.seen, err = f.count("after", 0, math.MaxInt64, 0); err != nil {
 		return err
 	}
 	// A reconnecting EventSource asks the same address again: what it has seen since counts.
@@ -194,7 +194,8 @@ func (f *feed) beat() error {
 	return f.flush()
 }
 
-// give appends the events of this realm, and those of the shard itself, and sends what is enough for a piece.
+// give appends the events of this realm (who is of one desk gets only that desk's), and those of the shard itself, and sends what is
+// enough for a piece.
 func (f *feed) give(events *engine.Events) error {
 	for i := range events.List {
 		e := &events.List[i]
@@ -202,7 +203,7 @@ func (f *feed) give(events *engine.Events) error {
 			continue // the first frame may begin before what was asked for
 		}
 		f.seen = e.Seq
-		if e.Realm != f.realm && e.Realm != "" {
+		if e.Realm != "" && (e.Realm != f.realm || f.id.Desk != "" && (e.Desk == nil || e.Desk.Desk != f.id.Desk)) {
 			continue
 		}
 		f.append(e)

@@ -17,11 +17,11 @@ const (
 
 // page reads ?limit= and, where it is a number, ?after=.
 func (c *call) page() (limit int, after uint32, err error) {
-	n, err := c.number("limit", 1, maxPage, defaultPage)
+	n, err := c.count("limit", 1, maxPage, defaultPage)
 	if err != nil {
 		return 0, 0, err
 	}
-	cursor, err := c.number("after", 0, 1<<32-1, 0)
+	cursor, err := c.count("after", 0, 1<<32-1, 0)
 	return int(n), uint32(cursor), err
 }
 
@@ -55,7 +55,7 @@ func rows(b []byte, n int, row func([]byte, int) []byte) []byte {
 
 // after names where a page begins that is counted by names.
 func (c *call) after() (limit int, name string, err error) {
-	n, err := c.number("limit", 1, maxPage, defaultPage)
+	n, err := c.count("limit", 1, maxPage, defaultPage)
 	if err != nil {
 		return 0, "", err
 	}

@@ -43,6 +43,13 @@ func table() []route {
 		r.names.realm = strings.Contains(r.path, "{realm}")
 		r.names.pool = strings.Contains(r.path, "{pool}")
 		r.names.person = strings.Contains(r.path, "{person}")
+		r.names.desk = strings.Contains(r.path, "{desk}")
+		r.names.agent = strings.Contains(r.path, "{agent}")
+		for _, number := range []string{"request", "offer", "session"} {
+			if strings.Contains(r.path, "{"+number+"}") {
+				r.names.number = number
+			}
+		}
 	}
 	return list
 }
@@ -75,11 +82,13 @@ func (c *call) enter() int {
 	if c.route.own {
 		about = c.id.Realm
 	}
-	switch permit(&c.id, c.route.role, about, c.person) {
+	switch c.permitted(about) {
 	case forbidden:
 		return c.problem(notForYou)
 	case elsewhere:
 		c.foreign = true
+	case otherDesk:
+		c.barred = true
 	}
 	if c.route.class == newcomer {
 		if wait := c.limit(&c.id); wait > 0 {

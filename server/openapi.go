@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +33,7 @@ type (
 		OperationID string                `json:"operationId"`
 		Summary     string                `json:"summary"`
 		Role        auth.Role             `json:"x-role"`
+		Also        []auth.Role           `json:"x-also,omitempty"`
 		Security    []map[string][]string `json:"security,omitempty"`
 		Parameters  []reference           `json:"parameters,omitempty"`
 		Body        *content              `json:"requestBody,omitempty"`
@@ -60,7 +62,8 @@ func describe() ([]byte, error) {
 			"title":   "Holdfast",
 			"version": "1",
 			"description": "First come, set in stone. Every answer says how far it has got (durability) and what it rests on (as_of). " +
-				"x-role is the least role that may use a route, in the order person, staff, backend, admin; what is not public needs a token.",
+				"x-role is the least role that may use a route, in the order person, staff, backend, admin; x-also may use it for themselves; " +
+				"what is not public needs a token.",
 		},
 		Paths:      map[string]map[string]*described{},
 		Components: schemasJSON,
@@ -79,17 +82,20 @@ func describe() ([]byte, error) {
 }
 
 func (r *route) describe() *described {
-	d := &described{OperationID: r.op.id, Summary: r.op.summary, Role: r.role, Responses: map[string]*response{}}
+	d := &described{OperationID: r.op.id, Summary: r.op.summary, Role: r.role, Also: r.also, Responses: map[string]*response{}}
 	if r.role != Public {
 		d.Security = []map[string][]string{{"bearer": {}}}
 	}
 	for _, id := range [...]struct {
 		name string
 		in   bool
-	}{{"realm", r.names.realm}, {"pool", r.names.pool}, {"person", r.names.person}} {
+	}{{"realm", r.names.realm}, {"pool", r.names.pool}, {"person", r.names.person}, {"desk", r.names.desk}, {"agent", r.names.agent}} {
 		if id.in {
 			d.Parameters = append(d.Parameters, parameter(id.name))
 		}
+	}
+	if r.names.number != "" {
+		d.Parameters = append(d.Parameters, parameter(r.names.number))
 	}
 	for _, name := range r.op.query {
 		if name == "after" && !r.byName() {
@@ -116,7 +122,9 @@ func (r *route) describe() *described {
 }
 
 // byName says whether ?after= is a name; else it is a number.
-func (r *route) byName() bool { return r.op.id == "listRealms" || r.op.id == "listPools" }
+func (r *route) byName() bool {
+	return slices.Contains([]string{"listRealms", "listPools", "listDesks", "listAgents"}, r.op.id)
+}
 
 // commonAnswers are the errors of every route of its kind.
 func (r *route) commonAnswers() []answer {

@@ -29,8 +29,13 @@ type route struct {
 	handle func(*call) int // returns the status it answered with
 	op     operation
 
-	own   bool                               // names no realm, and yet is for who is of one: it shows only that
-	names struct{ realm, pool, person bool } // which ids the path has; set by table
+	own   bool        // names no realm, and yet is for who is of one: it shows only that
+	desks bool        // it is of desks: who is of one desk may use it, and sees only that
+	also  []auth.Role // of desks: who may beside role, for themselves
+	names struct {    // which ids the path has; set by table
+		realm, pool, person, desk, agent bool
+		number                           string // of an event: request, offer, session
+	}
 }
 
 func (r *route) pattern() string { return r.method + " " + r.path }
@@ -102,7 +107,7 @@ var mismatch = answer{http.StatusPreconditionFailed, wire.ProblemJSON, "Problem"
 // routes lists the whole API.
 func routes() []route {
 	table := append(append(setupRoutes(), claimRoutes()...), socketRoutes()...)
-	return append(table, operatorRoutes()...)
+	return append(append(table, deskRoutes()...), operatorRoutes()...)
 }
 
 func setupRoutes() []route {
@@ -162,7 +167,7 @@ func socketRoutes() []route {
 
 func operatorRoutes() []route {
 	return []route{
-		{method: "GET", path: realmPath + "/events", role: auth.Backend, class: feeding, handle: getEvents,
+		{method: "GET", path: realmPath + "/events", role: auth.Backend, class: feeding, desks: true, handle: getEvents,
 			op: operation{"events", "The feed: confirmed events, in order", []string{"after", "limit", "follow", "log"}, []string{"Last-Event-ID"}, "", []answer{
 				{http.StatusOK, wire.NDJSON, "Event"}, {http.StatusOK, wire.EventStream, ""},
 				{http.StatusNotFound, wire.ProblemJSON, "Problem"}, {http.StatusConflict, wire.ProblemJSON, "Problem"},
