@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"holdfast"
 	"holdfast/seat"
@@ -9,7 +11,7 @@ import (
 
 // Violation is one broken invariant.
 type Violation struct {
-	Name string `json:"name"` // S1 to S9, L1, L2, J1, J2, J3, J7
+	Name string `json:"name"` // S1 to S9, L1, L2, D1 to D7, J1, J2, J3, J7
 	Seq  uint64 `json:"seq"`  // the event at which it shows
 	Text string `json:"text"`
 }
@@ -34,13 +36,20 @@ type Checker struct {
 	state   *holdfast.State // the program's own fold, compared with the model
 	realms  map[string]*realm
 	report  Report
-	started seat.Time // time of the last Started event
-	broken  bool      // the program's fold refused an event: from there on only the model speaks
+	started seat.Time    // time of the last Started event
+	broken  bool         // the program's fold refused an event: from there on only the model speaks
+	desks   *DeskChecker // nil behind a snapshot with desks: what an agent has declined is not in it
 }
 
 // NewChecker begins at a state: holdfast.NewState() for a log that begins at 1. The state is the checker's from now on.
 func NewChecker(from *holdfast.State) *Checker {
-	return &Checker{state: from, realms: fromState(from), report: Report{Checks: map[string]uint64{}}}
+	c := &Checker{state: from, realms: fromState(from), report: Report{Checks: map[string]uint64{}}, desks: NewDeskChecker()}
+	for _, r := range from.Realms() {
+		if !r.Desks.Empty() {
+			c.desks = nil
+		}
+	}
+	return c
 }
 
 // State is the fold of all events so far. The caller must not change it.
@@ -49,7 +58,17 @@ func (c *Checker) State() *holdfast.State { return c.state }
 // Finish looks at the whole state once more and gives the report.
 func (c *Checker) Finish() Report {
 	c.look("S4", c.state.Seq(), c.state.Check() == nil, "the whole state: %v", c.state.Check())
-	return c.report
+	if c.desks == nil {
+		return c.report
+	}
+	report, desks := c.report, c.desks.Finish(0)
+	report.Checks = maps.Clone(report.Checks)
+	for name, n := range desks.Checks {
+		report.Checks[name] += n
+	}
+	report.Violations = append(slices.Clip(report.Violations), desks.Violations...)
+	report.Found += desks.Found
+	return report
 }
 
 // Recovered compares a state that came about in another way (a snapshot, what a server starts with) with the fold of the
@@ -78,6 +97,9 @@ func (c *Checker) look(name string, seq uint64, ok bool, format string, args ...
 // Event takes the next event of the log: it checks what must hold before it, applies it, and checks what must hold after.
 func (c *Checker) Event(e *holdfast.Event) {
 	c.report.Events++
+	if c.desks != nil {
+		c.desks.Event(e)
+	}
 	switch {
 	case e.Kind() == holdfast.Started:
 		c.started = e.At
@@ -87,6 +109,8 @@ func (c *Checker) Event(e *holdfast.Event) {
 			c.realms[e.Realm] = newRealm()
 		}
 		c.realms[e.Realm].limits = *e.Limits
+	case e.Desk != nil:
+		c.look("J2", e.Seq, c.realms[e.Realm] != nil, "an event of realm %q, which does not exist", e.Realm)
 	default:
 		c.seatEvent(e)
 	}
@@ -104,7 +128,7 @@ func (c *Checker) Event(e *holdfast.Event) {
 // compareCounts is S4 at this prefix: the model and the program's fold count the same.
 func (c *Checker) compareCounts(e *holdfast.Event) {
 	r := c.state.Realm(e.Realm)
-	if r == nil || e.Kind() < seat.PoolPut {
+	if r == nil || e.Kind() < seat.PoolPut || e.Desk != nil {
 		return
 	}
 	v, ok := r.Seats.Pool(e.Seat.Pool)
