@@ -291,6 +291,7 @@ type DeskView struct {
 	Config   Config
 	Agents   uint32
 	States   [AgentStates]uint32 // agents by state
+	Ready    uint32              // agents in the ring
 	Waiting  uint32              // requests queued
 	Offering uint32
 	Sessions uint32

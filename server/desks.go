@@ -109,6 +109,7 @@ func putDesk(c *call) int {
 	if err != nil {
 		return c.fail(err)
 	}
+	c.meter.begin()
 	return c.atDesk(cmd, func(b []byte, r *desk.Result, st wire.Stamp) []byte {
 		return wire.AppendDesk(b, c.realm, r.Desk, st)
 	})

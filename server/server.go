@@ -35,6 +35,7 @@ type Server struct {
 
 	*entrance
 	sockets *sockets
+	meter   *deskMeter
 
 	current atomic.Pointer[alarm]
 }
@@ -59,6 +60,9 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 	if s.metrics, err = newMetrics(s); err != nil {
 		return nil, err
 	}
+	if s.meter, err = newDeskMeter(s); err != nil {
+		return nil, err
+	}
 	if s.sockets, err = newSockets(s); err != nil {
 		return nil, err
 	}
@@ -66,6 +70,9 @@ func New(e *engine.Engine, recorder Recorder, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.conns.turned = s.metrics.turned[byConnections]
+	if t, err := s.meter.look(); err == nil && t.desks > 0 {
+		s.meter.begin()
+	}
 	s.mount()
 	s.http = &http.Server{
 		Handler:           s.Handler(),
@@ -129,6 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.http.Close()
 	}
 	s.load.Close()
+	s.meter.close()
 	s.conns.said.Wait()
 	return err
 }

@@ -34,6 +34,7 @@ func appendDesk(b []byte, v *desk.DeskView, confirmed bool) []byte {
 		b = append(append(b, `,"`...), desk.AgentState(st).String()...)
 		b = appendNumber(b, `":`, uint64(n))
 	}
+	b = appendNumber(b, `,"ready":`, uint64(v.Ready))
 	b = appendNumber(b, `,"waiting":`, uint64(v.Waiting))
 	b = appendNumber(b, `,"offering":`, uint64(v.Offering))
 	b = appendNumber(b, `,"sessions":`, uint64(v.Sessions))
