@@ -52,9 +52,7 @@ func (g *stage) do(cmd Command) Result {
 	turn := Turn{Now: g.now, Clock: g.now, Seq: g.seq}
 	res := g.s.Step(&turn, cmd)
 	g.took(&turn)
-	if err := g.s.Check(); err != nil {
-		g.t.Fatalf("%T: %v", cmd, err)
-	}
+	g.check(cmd)
 	return res
 }
 
@@ -62,8 +60,15 @@ func (g *stage) pass(d time.Duration) {
 	end := g.now.Add(d)
 	g.due(end)
 	g.now = end
-	if err := g.s.Check(); err != nil {
-		g.t.Fatal(err)
+	g.check(d)
+}
+
+func (g *stage) check(after any) {
+	g.t.Helper()
+	for _, check := range []func() error{g.s.Check, g.s.CheckD4} {
+		if err := check(); err != nil {
+			g.t.Fatalf("%T: %v", after, err)
+		}
 	}
 }
 
