@@ -55,9 +55,9 @@ type heads struct {
 	open map[string]int
 }
 
-// enter says whether id may open one more; only persons are counted. Who entered leaves.
+// enter says whether id may open one more; only persons, agents and clients are counted. Who entered leaves.
 func (h *heads) enter(id *auth.Identity) bool {
-	if id.Role != auth.Person {
+	if !single(id) {
 		return true
 	}
 	key := id.Realm + "/" + id.Person
@@ -70,8 +70,13 @@ func (h *heads) enter(id *auth.Identity) bool {
 	return true
 }
 
+// single says whether a token is that of one human being.
+func single(id *auth.Identity) bool {
+	return id.Role == auth.Person || id.Role == auth.Agent || id.Role == auth.Client
+}
+
 func (h *heads) leave(id *auth.Identity) {
-	if id.Role != auth.Person {
+	if !single(id) {
 		return
 	}
 	key := id.Realm + "/" + id.Person

@@ -27,9 +27,7 @@ type sockets struct {
 	strangers *gate // those who have not said who they are
 	gauges    socketMetrics
 
-	confirmer
-	recordings
-	sweeper
+	workers
 
 	ctx  context.Context // ends with Shutdown
 	stop context.CancelFunc
@@ -41,6 +39,14 @@ type sockets struct {
 		err  error
 		made atomic.Bool // Hub may be read
 	}
+}
+
+// workers work for all of them.
+type workers struct {
+	confirmer
+	recordings
+	sweeper
+	leaver
 }
 
 func newSockets(s *Server) (*sockets, error) {

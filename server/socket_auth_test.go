@@ -45,7 +45,7 @@ func TestSocketAuth(t *testing.T) {
 			{"spring", fmt.Sprintf(`{"id":1,"do":"hello","token":%q}`, abroad), 4404, "unknown_realm"},
 			{"nowhere", fmt.Sprintf(`{"id":1,"do":"hello","token":%q}`, ann), 4404, "unknown_realm"},
 			{"spring", fmt.Sprintf(`{"id":1,"do":"hello","token":%q,"person":"bob"}`, ann), 4403, "forbidden"},
-			{"spring", fmt.Sprintf(`{"id":1,"do":"hello","token":%q}`, agent), 4403, "forbidden"},
+			{"spring", fmt.Sprintf(`{"id":1,"do":"hello","token":%q}`, agent), 4400, "malformed"}, // at which desk?
 			{"spring", fmt.Sprintf(`{"id":1,"do":"hello","token":%q}`, desk), 4403, "forbidden"},
 		} {
 			p := s.connect(c.realm)

@@ -18,16 +18,23 @@ type guest struct {
 	inside  bool // counted among MaxSockets
 	closed  bool // the close frame is sent
 	id      auth.Identity
-	person  string // empty: many, each named by as
+	person  string // empty: many, each named by as; or an agent or a client
 	most    int    // commands that may wait besides those that do; a basket counts as each of its items
 	pending []pending
 	awaited <-chan struct{} // what the confirmer was asked to wait for
 	record  []recording
 	reply   *[]byte // answers not yet written; nil: none
 
+	party
+	follows
+}
+
+// follows is what a socket has open at the hub.
+type follows struct {
 	watch  *live.Watch            // of person
 	others map[string]*live.Watch // where it speaks for many
 	pools  map[string]*live.Subscription
+	topics map[deskTopic]*live.Subscription // availability
 }
 
 // pending is a command that is decided and not yet confirmed.
@@ -38,6 +45,7 @@ type pending struct {
 	person string
 	pool   string       // of an answer about one pool
 	basket *seat.Basket // of a basket
+	desk   atDesk
 	record bool
 }
 
@@ -81,6 +89,7 @@ func (s *socket) do(m *wire.Message) {
 	if s.expired() {
 		return
 	}
+	s.hear()
 	switch m.Do {
 	case wire.DoPing:
 		now := s.house.engine.Now()
@@ -90,8 +99,14 @@ func (s *socket) do(m *wire.Message) {
 		s.subscription(m)
 		return
 	}
+	if s.atDesk() {
+		s.partyCommand(m)
+		return
+	}
 	person, err := s.speaker(m.As)
 	switch {
+	case err == nil && m.Do == wire.DoAccept && m.Pool == "":
+		s.fail(m.ID, invalid("pool", "is missing"))
 	case err != nil:
 		s.fail(m.ID, err)
 	case m.Do == wire.DoStanding && m.Pool == "":
@@ -175,9 +190,9 @@ func (s *socket) turnedAway(m *wire.Message, person string) *wire.Problem {
 	return nil
 }
 
-// asksForPlace says whether a command asks for a place that the person does not have.
+// asksForPlace says whether a command asks for a place that the person does not have, or an agent for the client.
 func asksForPlace(m *wire.Message) bool {
-	return m.Do == wire.DoClaim || m.Do == wire.DoBasket || m.Do == wire.DoSwap
+	return m.Do == wire.DoClaim || m.Do == wire.DoBasket || m.Do == wire.DoSwap || m.Do == wire.DoRequest
 }
 
 // Made once: they must cost nothing.
@@ -255,7 +270,7 @@ func (s *socket) confirmed(p *pending) {
 	s.answer(p, wire.Confirmed)
 	if p.record && s.house.recorder != nil {
 		mark := p.answer.AsOf
-		if p.basket == nil {
+		if p.basket == nil && p.desk.do == "" {
 			mark = markOf(&p.answer.Standing, p.answer.Refused(), mark)
 		}
 		s.record = append(s.record, recording{p.reply, p.answer.AsOf, mark, p.start})
@@ -265,6 +280,10 @@ func (s *socket) confirmed(p *pending) {
 // answer tells one stage.
 func (s *socket) answer(p *pending, d wire.Durability) {
 	a, st := &p.answer, stamp(d, p.answer.Stamp)
+	if p.desk.do != "" {
+		s.deskAnswer(p, st)
+		return
+	}
 	if p.basket != nil {
 		if r, pool := wholeRefusal(p.basket, a); r != nil {
 			problem := s.refusal(r, pool, p.person, st)

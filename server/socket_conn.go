@@ -165,6 +165,8 @@ type nudges struct {
 	pong    []byte // what a ping had; nil: none came
 	settled bool   // something may be confirmed, or recorded
 	recheck bool   // who it is may not be any more
+	heard   bool   // a silent agent has given a sign of life
+	join    bool   // a request of the client's was made elsewhere
 	gone    bool   // the reader has ended
 }
 
@@ -262,7 +264,7 @@ func (s *socket) Push(kind string, asOf uint64, message []byte) {
 	s.push(kind == live.Claims, asOf, message)
 }
 
-func (s *socket) push(claims bool, asOf uint64, message []byte) {
+func (s *socket) push(cursor bool, asOf uint64, message []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over || s.closing.code != 0 && s.closing.code != wire.CloseRestart {
@@ -278,7 +280,7 @@ func (s *socket) push(claims bool, asOf uint64, message []byte) {
 		return
 	}
 	*p.buf = append(append(*p.buf, message...), '\n')
-	if claims {
+	if cursor {
 		p.marks = append(p.marks, mark{len(*p.buf), asOf})
 	}
 	s.startLocked()
@@ -357,6 +359,12 @@ func (reader) OnPing(c *gws.Conn, payload []byte) {
 	s.count()
 }
 
-func (reader) OnPong(c *gws.Conn, payload []byte) { socketOf(c).count() }
+func (reader) OnPong(c *gws.Conn, payload []byte) {
+	s := socketOf(c)
+	if w := s.device.Load(); w != nil && w.Silent() {
+		s.nudge(func(n *nudges) { n.heard = true })
+	}
+	s.count()
+}
 
 func (reader) OnMessage(c *gws.Conn, m *gws.Message) { socketOf(c).deliver(m) }

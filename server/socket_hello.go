@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/auth"
+	"holdfast/desk"
 	"holdfast/internal/live"
 	"holdfast/internal/wire"
 	"holdfast/seat"
@@ -29,20 +30,24 @@ func (s *socket) hello(m *wire.Message) {
 		s.deny(m, &notKnown, wire.CloseUnauthorized, "no valid token")
 		return
 	}
-	switch permit(&id, auth.Person, s.realm, m.Person) {
-	case forbidden:
+	who, may, err := s.comes(m, &id)
+	switch {
+	case err != nil:
+		s.fail(m.ID, err)
+		s.end(wire.CloseMalformed, "hello")
+		return
+	case may == forbidden:
 		s.deny(m, &notForYou, wire.CloseForbidden, "the token is not for this")
 		return
-	case elsewhere:
-		s.nowhere(m)
+	case may == elsewhere:
+		s.nowhere(m, holdfast.UnknownRealm)
+		return
+	case may == otherDesk:
+		s.nowhere(m, desk.UnknownDesk)
 		return
 	}
-	person := m.Person
-	if id.Role == auth.Person {
-		person = id.Person
-	}
 	if s.known.Load() {
-		s.prolong(m, id, person)
+		s.prolong(m, id, who)
 		return
 	}
 	exists := false
@@ -52,7 +57,7 @@ func (s *socket) hello(m *wire.Message) {
 		return
 	}
 	if !exists {
-		s.nowhere(m)
+		s.nowhere(m, holdfast.UnknownRealm)
 		return
 	}
 	if !s.house.heads.enter(&id) {
@@ -63,7 +68,11 @@ func (s *socket) hello(m *wire.Message) {
 		s.end(wire.CloseFlood, "more connections than a person has")
 		return
 	}
-	s.welcome(m, id, person)
+	if who.agent != "" && !s.attach(m, who) {
+		s.house.heads.leave(&id)
+		return
+	}
+	s.welcome(m, id, who)
 }
 
 // deny closes the connection of who may not, and counts them.
@@ -73,11 +82,16 @@ func (s *socket) deny(m *wire.Message, p *wire.Problem, code int, reason string)
 	s.end(code, reason)
 }
 
-// nowhere: there is no such realm, or not for them.
-func (s *socket) nowhere(m *wire.Message) {
-	p := wire.Refused(&seat.Refusal{Code: holdfast.UnknownRealm}, "")
+// nowhere: there is no such realm, desk or agent, or not for them.
+func (s *socket) nowhere(m *wire.Message, code holdfast.Code) {
+	p := wire.Refused(&seat.Refusal{Code: code}, "")
 	s.problem(m.ID, &p, "", "")
-	s.end(wire.CloseNotFound, "no such realm")
+	s.end(wire.CloseNotFound, nothingThere[code])
+}
+
+// nothingThere is why a connection is closed with 4404.
+var nothingThere = map[holdfast.Code]string{
+	holdfast.UnknownRealm: "no such realm", desk.UnknownDesk: "no such desk", desk.UnknownAgent: "no such agent",
 }
 
 // prove finds out who comes.
@@ -99,18 +113,18 @@ func (s *socket) prove(m *wire.Message) (id auth.Identity, ok bool) {
 }
 
 // welcome lets them in.
-func (s *socket) welcome(m *wire.Message, id auth.Identity, person string) {
-	s.id, s.person = id, person
+func (s *socket) welcome(m *wire.Message, id auth.Identity, who who) {
+	s.id, s.person, s.who = id, who.person, who
 	s.header = nil
 	s.most = s.house.cfg.SocketPending
-	many := person == ""
+	many := s.person == "" && !s.atDesk()
 	if many {
 		s.most = s.house.cfg.BackendPending
 		s.mu.Lock()
 		s.limit = s.house.cfg.BackendQueue
 		s.mu.Unlock()
 	}
-	if id.Role == auth.Person {
+	if single(&id) {
 		s.mu.Lock()
 		s.flood.watched = true
 		s.mu.Unlock()
@@ -131,19 +145,30 @@ func (s *socket) welcome(m *wire.Message, id auth.Identity, person string) {
 		s.end(wire.CloseFailed, "")
 		return
 	}
-	s.watch = hub.Watch(s.realm, person, live.Cursor{Log: m.Log, Seq: m.Seq}, s)
+	since := live.Cursor{Log: m.Log, Seq: m.Seq}
+	switch {
+	case s.agent != "":
+		s.device.Store(hub.WatchAgent(s.realm, s.desk, s.agent, s.conn, s))
+	case s.client != "":
+		s.conn = s.house.leaver.last.Add(1)
+		s.requests = hub.WatchClient(s.realm, s.client, s.id.Desk, s.conn, since, s)
+		s.join()
+	default:
+		s.watch = hub.Watch(s.realm, s.person, since, s)
+	}
 }
 
 func (s *socket) greet(m *wire.Message) {
 	at := s.house.engine.Durable()
-	h := wire.Hello{Reply: m.ID, Realm: s.realm, Role: string(s.id.Role), Person: s.person, Log: hex.EncodeToString(at.LogID[:]), AsOf: at.Seq,
-		Time: s.house.engine.Now(), PingMS: s.house.cfg.Ping.Milliseconds()}
+	h := wire.Hello{Reply: m.ID, Realm: s.realm, Role: string(s.id.Role), Person: s.person, Desk: s.desk, Agent: s.agent, Client: s.client, Log: hex.EncodeToString(at.LogID[:]), AsOf: at.Seq,
+		Time: s.house.engine.Now(), PingMS: s.beats().Milliseconds()}
 	s.message(h.Append)
 }
 
-// prolong takes a fresh token of the same somebody.
-func (s *socket) prolong(m *wire.Message, id auth.Identity, person string) {
-	if id.Role != s.id.Role || id.Realm != s.id.Realm || id.Person != s.id.Person || m.Person != "" && person != s.person {
+// prolong takes a fresh token of the same somebody. Whom it may name, it need not name again.
+func (s *socket) prolong(m *wire.Message, id auth.Identity, who who) {
+	named := m.Person != "" || m.Agent != "" || m.Client != ""
+	if id.Role != s.id.Role || id.Realm != s.id.Realm || id.Person != s.id.Person || id.Desk != s.id.Desk || named && who != s.who {
 		s.deny(m, &notForYou, wire.CloseForbidden, "another than before")
 		return
 	}

@@ -24,7 +24,7 @@ func (m *socketMetrics) register(h *sockets) error {
 	ends := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_sockets_closed_total",
 		Help: "Connections that were closed, by close code (1000, 1001: by the other side); dead: those not heard any more. One that breaks off is not counted."}, []string{"code"})
 	m.pushes, m.ends, m.lost = map[string]prometheus.Counter{}, map[int]prometheus.Counter{}, ends.WithLabelValues("dead")
-	for _, kind := range []string{live.Claims, live.Pool, live.Opening} {
+	for _, kind := range []string{live.Claims, live.Pool, live.Opening, live.Agent, live.Offer, live.OfferClosed, live.Request, live.Availability} {
 		m.pushes[kind] = pushes.WithLabelValues(kind)
 	}
 	for _, c := range wire.Closings() {
@@ -33,7 +33,7 @@ func (m *socketMetrics) register(h *sockets) error {
 	roles := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "holdfast_sockets_known",
 		Help: "Open WebSockets that have said who they are, by role."}, []string{"role"})
 	m.roles = map[auth.Role]prometheus.Gauge{}
-	for _, role := range []auth.Role{auth.Person, auth.Staff, auth.Backend, auth.Admin} {
+	for _, role := range auth.Roles() {
 		m.roles[role] = roles.WithLabelValues(string(role))
 	}
 	for _, c := range append([]prometheus.Collector{pushes, ends, roles}, h.measures()...) {
@@ -57,9 +57,11 @@ func (h *sockets) measures() (list []prometheus.Collector) {
 		func() float64 { return float64(h.queued()) })
 	gauge("holdfast_watches", "People whose claims connections follow, each time counted.",
 		func() float64 { return float64(h.following().Watches) })
-	gauge("holdfast_subscriptions", "Pools that connections follow, each time counted.",
+	gauge("holdfast_parties", "Agents' devices and clients' connections that are told of their desks.",
+		func() float64 { return float64(h.following().Parties) })
+	gauge("holdfast_subscriptions", "Pools and desks that connections follow, each time counted.",
 		func() float64 { return float64(h.following().Subscriptions) })
-	gauge("holdfast_pushes_due", "People and pools that are still to be looked at because something changed.",
+	gauge("holdfast_pushes_due", "People, agents, clients, pools and desks that are still to be looked at because something changed.",
 		func() float64 { return float64(h.following().Due) })
 	gauge("holdfast_pushes_behind_events", "Confirmed events that have not been noted for pushes yet.",
 		func() float64 { return float64(h.following().Lag) })

@@ -23,7 +23,7 @@ func (s *socket) take() (w work, ok bool) {
 	defer s.mu.Unlock()
 	w = work{s.frames, s.nudges, s.pushes, s.closing}
 	n := &w.nudges
-	idle := len(w.frames) == 0 && w.pushes.buf == nil && !n.ping && n.pong == nil && !n.settled && !n.recheck && !n.gone
+	idle := len(w.frames) == 0 && w.pushes.buf == nil && !n.ping && n.pong == nil && !n.settled && !n.recheck && !n.heard && !n.join && !n.gone
 	if idle && (w.closing.code == 0 || s.closed || w.closing.code == wire.CloseRestart && len(s.pending) > 0) {
 		s.running = false
 		return w, false
@@ -53,6 +53,12 @@ func (s *socket) pump() {
 		}
 		if w.nudges.recheck {
 			s.recheck()
+		}
+		if w.nudges.heard {
+			s.hear()
+		}
+		if w.nudges.join && !s.closed {
+			s.join()
 		}
 		s.settle(0)
 		s.tell(&w.pushes)
@@ -192,6 +198,7 @@ func (s *socket) leave() {
 		release(buf)
 	}
 	s.unwatch()
+	s.depart()
 	s.house.recordings.forget(s)
 	s.house.sweeper.remove(s)
 	if s.known.Load() {

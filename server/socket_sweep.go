@@ -66,6 +66,10 @@ func (e *ends) until(v *visits, expires time.Time) {
 const (
 	slots      = 16
 	deadVisits = 9
+	// An agent counts as there until then, and is offered requests: 30 s with a SocketDead of 45 s. Who is cut off without a
+	// word misses the receipt of an offer long before (T8).
+	deadAgentVisits = 6
+	pingAgentVisits = 3
 )
 
 func (w *sweeper) add(s *socket) {
@@ -176,7 +180,11 @@ func (w *sweeper) sweep(h *sockets, at int, visit time.Duration) bool {
 		heap.Pop(&w.ends).(*visits).socket.nudge(func(n *nudges) { n.recheck = true })
 	}
 	for s, v := range w.ring[at] {
-		if s.line.silent.Add(1) > deadVisits {
+		dead, agent := int32(deadVisits), s.device.Load() != nil
+		if agent {
+			dead = deadAgentVisits
+		}
+		if s.line.silent.Add(1) > dead {
 			s.line.cut()
 			h.gauges.dead()
 			continue
@@ -185,7 +193,7 @@ func (w *sweeper) sweep(h *sockets, at int, visit time.Duration) bool {
 			s.line.refill(visit)
 		}
 		v.sincePing++
-		ping := time.Duration(v.sincePing)*visit >= h.cfg.Ping
+		ping := time.Duration(v.sincePing)*visit >= h.cfg.Ping || agent && v.sincePing >= pingAgentVisits
 		if ping {
 			v.sincePing = 0
 			s.nudge(func(n *nudges) { n.ping = true })

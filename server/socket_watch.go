@@ -41,6 +41,10 @@ func (s *socket) done(m *wire.Message) {
 // subscription begins or ends to follow pools, or a person.
 func (s *socket) subscription(m *wire.Message) {
 	switch {
+	case m.Desk != "":
+		s.availability(m)
+	case s.atDesk():
+		s.fail(m.ID, invalid("desk", "is missing: an agent or a client follows the availability of a desk"))
 	case m.As != "":
 		s.follow(m)
 	case m.Do == wire.DoUnsubscribe:
@@ -56,12 +60,17 @@ func (s *socket) subscription(m *wire.Message) {
 	}
 }
 
+// mostFollowed is how many pools and desks' topics the connection may follow.
+func (s *socket) mostFollowed() int {
+	if s.person != "" || s.atDesk() {
+		return personPools
+	}
+	return manyPools
+}
+
 // subscribe follows pools: all that are named, or none.
 func (s *socket) subscribe(m *wire.Message) {
-	most := manyPools
-	if s.person != "" {
-		most = personPools
-	}
+	most := s.mostFollowed()
 	hub, err := s.house.live()
 	if err != nil {
 		s.fail(m.ID, err)
@@ -81,7 +90,7 @@ func (s *socket) subscribe(m *wire.Message) {
 		if s.pools[pool] != nil {
 			continue
 		}
-		if len(s.pools) >= most {
+		if len(s.pools)+len(s.topics) >= most {
 			undo()
 			s.fail(m.ID, invalid("pools", fmt.Sprintf("are more than one connection may follow: %d", most)))
 			return
@@ -150,5 +159,9 @@ func (s *socket) unwatch() {
 	for _, sub := range s.pools {
 		sub.Close()
 	}
-	s.others, s.pools = nil, nil
+	for _, sub := range s.topics {
+		sub.Close()
+	}
+	s.others, s.pools, s.topics = nil, nil, nil
+	s.part()
 }

@@ -20,6 +20,9 @@ type Config struct {
 	PositionShare float64
 	// Counts is the least time between two pushes of a pool's changed counts; 10 ms to 1 min.
 	Counts time.Duration
+	// Availability is the least time between two pushes of what changed at a desk; whether it is open, and whether anybody is
+	// ready, is told at once. 10 ms to 1 min.
+	Availability time.Duration
 	// Reminder is the time after which subscribers of a pool that is not open yet are told again when it opens; 1 s to 1 h.
 	Reminder time.Duration
 	// Hold is the most people, or pools, that are read under one hold of the shard's lock; 1 to 1,000.
@@ -29,11 +32,12 @@ type Config struct {
 	Round int
 }
 
-// DefaultConfig: positions once a second with a quarter of a processor, counts four times a second, an opening each 30 s.
+// DefaultConfig: positions once a second with a quarter of a processor, counts four times a second, a desk's
+// availability ten times, an opening each 30 s.
 func DefaultConfig() Config {
 	return Config{
-		Positions: time.Second, PositionShare: 0.25, Counts: 250 * time.Millisecond, Reminder: 30 * time.Second,
-		Hold: 32, Round: 1024,
+		Positions: time.Second, PositionShare: 0.25, Counts: 250 * time.Millisecond, Availability: 100 * time.Millisecond,
+		Reminder: 30 * time.Second, Hold: 32, Round: 1024,
 	}
 }
 
@@ -45,6 +49,8 @@ func (c *Config) validate() error {
 		return errors.New("live: PositionShare must be 0.01 to 1")
 	case c.Counts < 10*time.Millisecond || c.Counts > time.Minute:
 		return errors.New("live: Counts must be 10 ms to 1 min")
+	case c.Availability < 10*time.Millisecond || c.Availability > time.Minute:
+		return errors.New("live: Availability must be 10 ms to 1 min")
 	case c.Reminder < time.Second || c.Reminder > time.Hour:
 		return errors.New("live: Reminder must be 1 s to 1 h")
 	case c.Hold < 1 || c.Hold > 1000:

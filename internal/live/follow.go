@@ -77,6 +77,8 @@ func (h *Hub) note(events []holdfast.Event) {
 		}
 		switch {
 		case r == nil:
+		case e.Desk != nil:
+			h.noteDeskLocked(r, e.Desk)
 		case e.Seat.Kind == holdfast.RealmPut:
 			r.moved.all, h.stirred = true, true
 		case e.Seat.Pool != "":
@@ -84,7 +86,7 @@ func (h *Hub) note(events []holdfast.Event) {
 			h.notePersonLocked(r, e)
 		}
 	}
-	if len(h.due) > 0 || len(h.topics) > 0 || h.stirred && !stirred {
+	if len(h.due) > 0 || len(h.topics) > 0 || h.desks.any() || h.stirred && !stirred {
 		h.signal()
 	}
 }
@@ -132,6 +134,7 @@ func (h *Hub) doubt() {
 		for _, t := range r.topics {
 			h.queueLocked(t)
 		}
+		h.doubtDesksLocked(r)
 	}
 	h.stirred = true
 	h.signal()

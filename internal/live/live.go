@@ -1,4 +1,5 @@
-// Package live tells connections what changes: the claims of a person, the counts of a pool, its opening.
+// Package live tells connections what changes: the claims of a person, the counts of a pool, its opening; an agent and what
+// is offered to them, a client's requests, and whether a desk has somebody.
 //
 // It is state, not a stream: what a watcher is told is how things stand, read from the engine's state and told once that is
 // confirmed. What was missed on the way costs nothing, and whoever comes back is told what differs from what they know.
@@ -27,6 +28,12 @@ const (
 	Claims  = "claims"
 	Pool    = "pool"
 	Opening = "opening"
+
+	Agent        = "agent"
+	Offer        = "offer"
+	OfferClosed  = "offer_closed"
+	Request      = "request"
+	Availability = "availability"
 )
 
 // Sink takes what a watcher is told. Push must not block, must not keep message, and must not call Hub.Close. Everything that
@@ -64,6 +71,7 @@ type index struct {
 	due           []*Watch // to be looked at now, each once
 	topics        []*topic // to be looked at now, each once
 	stirred       bool     // a line moved, or a watch is marked lazy: a round of positions is wanted
+	desks         deskDue
 	closed        bool
 }
 
@@ -72,8 +80,9 @@ type realm struct {
 	name   string
 	people map[string]*Watch // the first of a person's
 	topics map[string]*topic
-	moved  stir // since the last round of positions began
-	round  stir // before: what the round on its way is about
+	deskIndex
+	moved stir // since the last round of positions began
+	round stir // before: what the round on its way is about
 }
 
 // stir is in which pools positions or deadlines may have changed for others than whom an event names.
@@ -91,6 +100,7 @@ func (s *stir) has(pool string) bool {
 type counters struct {
 	followed                atomic.Uint64 // the log is followed up to here
 	claims, pools, openings atomic.Uint64 // pushes
+	parties, availabilities atomic.Uint64
 }
 
 // New starts a hub. Errors: a field of cfg is out of its range; the log cannot be read.
@@ -126,18 +136,26 @@ func (h *Hub) Close() {
 	h.ended.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.closed, h.due, h.topics = true, nil, nil
+	h.closed, h.due, h.topics, h.desks = true, nil, nil, deskDue{}
 }
 
 // Stats is how much there is, and how far it has got.
 type Stats struct {
 	Watches       int
+	Parties       int // agents and clients
 	Subscriptions int
-	Due           int    // watches and pools that are to be looked at
+	Due           int    // watches, pools and desks that are to be looked at
 	Lag           uint64 // events that are confirmed and not yet followed
-	Claims        uint64 // pushes of each kind since the start
-	Pools         uint64
-	Openings      uint64
+	Pushed
+}
+
+// Pushed is how much was told since the start.
+type Pushed struct {
+	Claims         uint64
+	Pools          uint64
+	Openings       uint64
+	Parties        uint64 // agents and clients; what one is told at once counts once
+	Availabilities uint64
 }
 
 // Stats reads the counters.
@@ -146,8 +164,10 @@ func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Stats{
-		Watches: len(h.watches), Subscriptions: h.subscriptions, Due: len(h.due) + len(h.topics), Lag: end - min(end, followed),
-		Claims: h.claims.Load(), Pools: h.pools.Load(), Openings: h.openings.Load(),
+		Watches: len(h.watches), Parties: h.desks.parties, Subscriptions: h.subscriptions,
+		Due: len(h.due) + len(h.topics) + len(h.desks.agents) + len(h.desks.clients), Lag: end - min(end, followed),
+		Pushed: Pushed{Claims: h.claims.Load(), Pools: h.pools.Load(), Openings: h.openings.Load(),
+			Parties: h.parties.Load(), Availabilities: h.availabilities.Load()},
 	}
 }
 
@@ -163,7 +183,7 @@ func (h *Hub) realmLocked(name string) *realm {
 
 // leaveLocked forgets a realm where nobody watches any more.
 func (h *Hub) leaveLocked(r *realm) {
-	if len(r.people) == 0 && len(r.topics) == 0 {
+	if len(r.people) == 0 && len(r.topics) == 0 && len(r.desks) == 0 && len(r.clients) == 0 {
 		delete(h.realms, r.name)
 	}
 }

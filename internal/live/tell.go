@@ -22,6 +22,7 @@ type teller struct {
 	lazy   []*Watch // have a position left to be told
 	round  round
 	topics topicQueue
+	desks  deskRound
 
 	rows     []seat.Standing // read
 	verdicts []verdict
@@ -62,11 +63,17 @@ func (t *teller) run(ctx context.Context) {
 
 // turn tells whatever can be told now, and says how long there is nothing to do.
 func (t *teller) turn(ctx context.Context) (idle time.Duration, err error) {
+	began := time.Now()
+	desks, err := t.tellDesks(ctx)
+	if err != nil {
+		return 0, err
+	}
+	desks -= time.Since(began)
 	soon, err := t.tellTopics(ctx)
 	if err != nil {
 		return 0, err
 	}
-	began := time.Now()
+	began = time.Now()
 	idle = t.take()
 	if err := t.tellWatches(ctx); err != nil {
 		return 0, err
@@ -74,7 +81,7 @@ func (t *teller) turn(ctx context.Context) (idle time.Duration, err error) {
 	if len(t.lazy) > 0 {
 		return 0, nil
 	}
-	return min(soon, idle) - time.Since(began), nil // to be confirmed took a part of it
+	return min(soon, idle, desks) - time.Since(began), nil // to be confirmed took a part of it
 }
 
 // take collects whom to look at: first who is due, and with them some of whom a round of positions concerns, so that

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/desk"
+	"holdfast/engine"
 	"holdfast/internal/wire"
 	"holdfast/seat"
 )
 
-// Subscription is one subscriber of one pool. It must be closed.
+// Subscription is one subscriber of one pool, or of one topic of a desk. It must be closed.
 type Subscription struct {
 	topic  *topic
 	hub    *Hub
@@ -21,9 +23,10 @@ type Subscription struct {
 	closed atomic.Bool
 }
 
-// topic is a pool with subscribers. What they are told is made once for all of them.
+// topic is a pool with subscribers, or a desk's topic with some. What they are told is made once for all of them.
 type topic struct {
 	realm *realm
+	desk  *deskEntry // nil: it is a pool
 	name  string
 
 	subscribers // guarded by Hub.mu
@@ -47,6 +50,8 @@ type said struct {
 	next   seat.Time // no counts before
 	opens  seat.Time // the opening that was told of; 0: none is to come
 	remind seat.Time
+
+	availability desk.Availability
 }
 
 // counts are what a push of a pool tells.
@@ -73,6 +78,47 @@ func (h *Hub) Subscribe(realm, pool string, to Sink) (*Subscription, bool) {
 	return s, true
 }
 
+// SubscribeDesk tells to the availability of a topic of a desk, "" where it has none. The code says that it is not there, and
+// is empty otherwise. Errors: the engine has ended.
+func (h *Hub) SubscribeDesk(realm, name, about string, to Sink) (*Subscription, holdfast.Code, error) {
+	code := holdfast.UnknownRealm
+	_, err := h.engine.Read(func(state *holdfast.State) {
+		r := state.Realm(realm)
+		if r == nil {
+			return
+		}
+		code = ""
+		if _, known := r.Desks.Availability(name, about); !known {
+			code = desk.UnknownTopic
+			if _, known := r.Desks.Desk(name); !known {
+				code = desk.UnknownDesk
+			}
+		}
+	})
+	if err != nil || code != "" {
+		return nil, code, err
+	}
+	s := &Subscription{hub: h, to: to}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		s.closed.Store(true)
+		return s, "", nil
+	}
+	r := h.realmLocked(realm)
+	d := r.deskLocked(name)
+	t := d.topics[about]
+	if t == nil {
+		if d.topics == nil {
+			d.topics = map[string]*topic{}
+		}
+		t = &topic{realm: r, desk: d, name: about, place: -1}
+		d.topics[about] = t
+	}
+	h.enterLocked(t, s)
+	return s, "", nil
+}
+
 // join adds s to the topic; false: there is none yet, and it may not be made.
 func (h *Hub) join(s *Subscription, realm, pool string, create bool) bool {
 	h.mu.Lock()
@@ -96,12 +142,16 @@ func (h *Hub) join(s *Subscription, realm, pool string, create bool) bool {
 		t = &topic{realm: r, name: pool, place: -1}
 		r.topics[pool] = t
 	}
+	h.enterLocked(t, s)
+	return true
+}
+
+func (h *Hub) enterLocked(t *topic, s *Subscription) {
 	s.topic, s.place = t, len(t.all)
 	t.all, t.fresh = append(t.all, s), append(t.fresh, s)
 	h.subscriptions++
 	h.queueLocked(t)
 	h.signal()
-	return true
 }
 
 // Close ends the subscription. A push that is on its way may still come, at most one of each kind.
@@ -120,7 +170,12 @@ func (s *Subscription) Close() {
 	s.hub.subscriptions--
 	if last == 0 { // a later subscriber makes a new topic; the teller lets this one go
 		t.fresh = nil
-		delete(t.realm.topics, t.name)
+		if t.desk == nil {
+			delete(t.realm.topics, t.name)
+		} else {
+			delete(t.desk.topics, t.name)
+			t.realm.leaveDeskLocked(t.desk)
+		}
 		s.hub.leaveLocked(t.realm)
 		s.hub.queueLocked(t)
 		s.hub.signal()
@@ -131,7 +186,8 @@ func (s *Subscription) Close() {
 type topicQueue struct {
 	timed   byDue
 	due     []*topic
-	views   []seat.PoolView
+	views   []seat.PoolView     // read: of the pools
+	desks   []desk.Availability // of the desks
 	listing []*Subscription
 }
 
@@ -209,42 +265,100 @@ func (t *teller) tellTopics(ctx context.Context) (idle time.Duration, err error)
 	return max(1, time.Duration(left)*time.Microsecond), nil
 }
 
-// tellSome reads some pools and tells of them once that is confirmed.
+// tellSome reads some topics and tells of them once that is confirmed.
 func (t *teller) tellSome(ctx context.Context, list []*topic) error {
 	q := &t.topics
-	q.views = q.views[:0]
+	q.views, q.desks = q.views[:0], q.desks[:0]
+	newest := uint64(0) // event that what was read rests on, where that is known
 	stamp, err := t.hub.engine.Read(func(s *holdfast.State) {
 		for _, topic := range list {
 			var v seat.PoolView
-			if r := s.Realm(topic.realm.name); r != nil {
+			var a desk.Availability
+			r := s.Realm(topic.realm.name)
+			switch {
+			case topic.desk == nil && r != nil:
 				v, _ = r.Seats.Pool(topic.name)
+				newest = s.Seq()
+			case r != nil:
+				a, _ = r.Desks.Availability(topic.desk.name, topic.name)
+				if newest = max(newest, a.Version); a.Topic != "" { // one queue's limit for all topics
+					newest = s.Seq()
+				}
 			}
-			q.views = append(q.views, v)
+			q.views, q.desks = append(q.views, v), append(q.desks, a)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	if err := stamp.Wait(ctx); err != nil {
+	upTo, err := t.settled(ctx, stamp, newest)
+	if err != nil {
 		return err
 	}
 	// What was read is confirmed.
+	asOf := min(upTo, stamp.AsOf)
 	now := t.hub.engine.Now()
 	for i, topic := range list {
-		t.tellTopic(topic, &q.views[i], stamp.AsOf, now)
+		if topic.desk != nil {
+			t.tellAvailability(topic, q.desks[i], asOf, now)
+		} else {
+			t.tellTopic(topic, &q.views[i], asOf, now)
+		}
 	}
 	clear(q.listing[:cap(q.listing)]) // a topic before may have been larger
 	return nil
 }
 
+// settled waits until what was read is confirmed, which rests on nothing behind the event newest, and says up to which event
+// at most it is how things stand.
+func (t *teller) settled(ctx context.Context, stamp engine.Stamp, newest uint64) (upTo uint64, err error) {
+	if end := t.hub.engine.Durable().Seq; newest <= end {
+		return end, nil
+	}
+	return stamp.AsOf, stamp.Wait(ctx)
+}
+
+// listen gives all subscribers of a topic, in the teller's listing, and those of them who are new.
+func (t *teller) listen(topic *topic) (fresh []*Subscription) {
+	t.hub.mu.Lock()
+	defer t.hub.mu.Unlock()
+	fresh, topic.fresh = topic.fresh, nil
+	t.topics.listing = append(t.topics.listing[:0], topic.all...)
+	return fresh
+}
+
+// tellAvailability tells all subscribers what changed, and those who are new how it stands.
+func (t *teller) tellAvailability(topic *topic, is desk.Availability, asOf uint64, now seat.Time) {
+	h, q, said := t.hub, &t.topics, &topic.said
+	to := t.listen(topic)
+	if len(q.listing) == 0 {
+		q.timed.set(topic, never)
+		return
+	}
+	due := never
+	is.Desk, is.Topic = topic.desk.name, topic.name // where the topic is not there any more
+	was := said.availability
+	same := is.Open == was.Open && is.Idle == was.Idle && is.Waiting == was.Waiting
+	if !said.any || !same || said.mixed {
+		edge := is.Open != was.Open || is.Idle == 0 != (was.Idle == 0)
+		if !said.any || now >= said.next || edge {
+			said.availability, said.any, said.mixed = is, true, false
+			said.next = now.Add(h.cfg.Availability)
+			to = q.listing
+		} else {
+			said.mixed = said.mixed || len(to) > 0
+			due = said.next
+		}
+	}
+	t.buf = wire.AppendPush(t.buf[:0], Availability, 0, func(b []byte) []byte { return wire.AppendAvailabilityRow(b, &is, true) })
+	h.availabilities.Add(push(to, Availability, asOf, t.buf))
+	q.timed.set(topic, due)
+}
+
 // tellTopic tells all subscribers what changed, and those who are new how it stands.
 func (t *teller) tellTopic(topic *topic, v *seat.PoolView, asOf uint64, now seat.Time) {
 	h, q := t.hub, &t.topics
-	h.mu.Lock()
-	fresh := topic.fresh
-	topic.fresh = nil
-	q.listing = append(q.listing[:0], topic.all...)
-	h.mu.Unlock()
+	fresh := t.listen(topic)
 	if len(q.listing) == 0 {
 		q.timed.set(topic, never)
 		return

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"holdfast"
+	"holdfast/desk"
 )
 
 // Close codes of a WebSocket. They are on the wire: never change one.
@@ -21,6 +22,7 @@ const (
 	CloseForbidden    = 4403
 	CloseNotFound     = 4404
 	CloseStranger     = 4408
+	CloseSuperseded   = 4409 // another connection of the same agent or client took its place
 	CloseFlood        = 4429
 	CloseSlow         = 4500
 	CloseFailed       = 4503
@@ -52,6 +54,7 @@ var closings = [...]Closing{
 	{CloseFlood, http.StatusTooManyRequests, Limited, true},
 	{CloseSlow, 0, "", true},
 	{CloseFailed, http.StatusServiceUnavailable, Unknown, true},
+	{CloseSuperseded, http.StatusConflict, desk.NotConnected, false},
 }
 
 // Closings is the whole table.

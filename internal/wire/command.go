@@ -23,6 +23,15 @@ const (
 	DoSubscribe   = "subscribe"
 	DoUnsubscribe = "unsubscribe"
 	DoPing        = "ping"
+
+	DoOnline  = "online" // of agents, and so are those up to finish, which clients have too
+	DoPause   = "pause"
+	DoOffline = "offline"
+	DoReceipt = "receipt"
+	DoReject  = "reject"
+	DoFinish  = "finish"
+	DoRequest = "request" // of clients
+	DoCancel  = "cancel"
 )
 
 // Bounds of what a client sends over a WebSocket.
@@ -41,13 +50,15 @@ type Message struct {
 
 	Pool     string
 	If       seat.Precondition
-	Offer    uint64 // accept
+	Offer    uint64 // accept; receipt, accept and reject of an agent
 	Swap     string // swap: the pool to give up
 	Mode     string // basket
 	Items    []seat.Item
 	Pools    []string // subscribe, unsubscribe: pool and pools
 	Quiet    bool     // leave the preapproved answer out
 	Recorded bool     // tell when it is recorded
+
+	AtDesk
 
 	Token, Ticket, Person string // hello
 	Log                   string // hello, subscribe: the cursor; empty = none
@@ -123,17 +134,15 @@ func (v *value) message() (m Message, err error) {
 	switch m.Do {
 	case DoHello:
 		m.Token, m.Ticket, m.Person = f.filled("token"), f.filled("ticket"), strings.Clone(f.filled("person"))
+		m.party(f)
 		m.cursor(f)
 	case DoClaim, DoRelease:
 		m.about(f)
 		m.If = f.ifSeq()
 	case DoAccept:
-		m.about(f)
-		if offer, ok := f.uint("offer", math.MaxInt64); ok {
-			m.Offer = offer
-		} else {
-			f.lacks("offer", "is missing: the number of the seat offer")
-		}
+		m.wishes(f)
+		m.Pool = f.filled("pool") // an agent's has none
+		m.Offer = f.event("offer")
 	case DoBasket:
 		m.wishes(f)
 		m.basket(f)
@@ -147,6 +156,8 @@ func (v *value) message() (m Message, err error) {
 	case DoSubscribe, DoUnsubscribe:
 		m.subscription(f)
 	case DoPing, "":
+	case DoOnline, DoPause, DoOffline, DoReceipt, DoReject, DoFinish, DoRequest, DoCancel:
+		m.atDesk(f)
 	default:
 		f.wrong("do", fmt.Sprintf("%.64q is no command", m.Do))
 	}
@@ -189,7 +200,10 @@ func (m *Message) subscription(f *fields) {
 	for _, pool := range f.texts("pools", MaxPools) {
 		m.Pools = append(m.Pools, strings.Clone(pool))
 	}
+	m.Desk, m.Topic = strings.Clone(f.filled("desk")), strings.Clone(f.filled("topic"))
 	switch {
+	case m.Desk != "" || m.Topic != "":
+		m.availability(f)
 	case m.As == "" && len(m.Pools) == 0:
 		f.lacks("pool", "is missing: name pool or pools, or, with as, a person")
 	case m.As != "" && len(m.Pools) > 0:
@@ -299,7 +313,10 @@ type Hello struct {
 	Do     string    `json:"do"`
 	Realm  string    `json:"realm"`
 	Role   string    `json:"role"`
-	Person string    `json:"person,omitempty"` // empty: the connection acts for many
+	Person string    `json:"person,omitempty"` // none of them: the connection acts for many
+	Desk   string    `json:"desk,omitempty"`   // of the agent
+	Agent  string    `json:"agent,omitempty"`
+	Client string    `json:"client,omitempty"`
 	Log    string    `json:"log"`
 	AsOf   uint64    `json:"as_of"`
 	Time   seat.Time `json:"time"`
@@ -312,8 +329,10 @@ func (h *Hello) Append(b []byte) []byte {
 	b = appendPlain(b, `,"do":"`, DoHello)
 	b = appendPlain(b, `,"realm":"`, h.Realm)
 	b = appendPlain(b, `,"role":"`, h.Role)
-	if h.Person != "" {
-		b = appendPlain(b, `,"person":"`, h.Person)
+	for _, m := range [...]struct{ name, id string }{{`,"person":"`, h.Person}, {`,"desk":"`, h.Desk}, {`,"agent":"`, h.Agent}, {`,"client":"`, h.Client}} {
+		if m.id != "" {
+			b = appendPlain(b, m.name, m.id)
+		}
 	}
 	b = appendPlain(b, `,"log":"`, h.Log)
 	b = appendNumber(b, `,"as_of":`, h.AsOf)
