@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -203,7 +204,7 @@ func (s *State) checkTallies() error {
 			if r.ask.Key != "" {
 				keys++
 			}
-			if !slices.Contains(r.client.all, r) || slices.Contains(r.client.live, r) != r.course.state.Live() ||
+			if _, there := slices.BinarySearchFunc(r.client.all, r.id, func(r *request, id uint64) int { return cmp.Compare(r.id, id) }); !there || slices.Contains(r.client.live, r) != r.course.state.Live() ||
 				s.clients[r.client.name] != r.client {
 				return fmt.Errorf("tally: request %d of %q is not among theirs", r.id, r.client.name)
 			}

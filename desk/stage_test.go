@@ -80,14 +80,29 @@ func (g *stage) start() {
 
 func (g *stage) replay() *State {
 	s := NewState()
-	for i := range g.log {
-		if g.log[i].start {
-			s.ApplyStart(g.log[i].at)
-		} else if err := s.Apply(g.log[i].seq, g.log[i].at, &g.log[i].e); err != nil {
+	g.apply(s, g.log)
+	return s
+}
+
+// apply folds events as a recovery does: through their binary form.
+func (g *stage) apply(s *State, log []logged) {
+	g.t.Helper()
+	for i := range log {
+		if log[i].start {
+			s.ApplyStart(log[i].at)
+			continue
+		}
+		var e Event
+		if err := e.DecodeBody(log[i].e.Kind, string(log[i].e.AppendBody(nil))); err != nil {
+			g.t.Fatal(err)
+		}
+		if err := s.Apply(log[i].seq, log[i].at, &e); err != nil {
 			g.t.Fatal(err)
 		}
 	}
-	return s
+	if err := s.Check(); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 func TestOneCycle(t *testing.T) {
