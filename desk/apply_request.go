@@ -43,7 +43,7 @@ func (s *State) applyRequest(now stamp, e *Event, d *desk) error {
 // applyClient folds what happens to a client's connections.
 func (s *State) applyClient(now stamp, e *Event, r *request) error {
 	there := slices.Contains(r.conns, e.Conn)
-	if !r.course.state.Live() || there != (e.Kind == ClientDisconnected) || e.Conn == 0 || len(r.conns) > MaxDevices {
+	if !r.course.state.Live() || there != (e.Kind == ClientDisconnected) || e.Conn == 0 || !there && len(r.conns) > MaxDevices {
 		return fmt.Errorf("%s: connection %d of request %d is there already, or is not, or is one too many", e.Kind, e.Conn, r.id)
 	}
 	if there {

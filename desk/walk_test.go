@@ -20,7 +20,7 @@ type walk struct {
 func (w *walk) pick(names ...string) string { return names[w.r.IntN(len(names))] }
 
 func (w *walk) conn(of []uint64) uint64 {
-	if len(of) == 0 || w.r.IntN(10) == 0 {
+	if len(of) == 0 || w.r.IntN(20) == 0 {
 		return uint64(w.r.IntN(3)) * 1000
 	}
 	return of[w.r.IntN(len(of))]
@@ -47,7 +47,7 @@ func (w *walk) config() Config {
 
 func (w *walk) step() {
 	w.conns++
-	desk, name, who := w.pick("acme", "bolt"), w.pick("ann", "bob", "cyd", "dan", "eve"), w.pick("u", "v", "w", "x", "y", "z")
+	desk, name, who := w.pick("acme", "bolt"), w.pick("ann", "bob", "cyd", "dan", "eve"), w.pick("u", "v", "w", "x", "y", "z", "q", "r", "s")
 	a, _ := w.s.Agent(desk, name)
 	conn := w.conn(a.Connections)
 	offer := uint64(w.r.IntN(int(w.seq) + 1))
@@ -75,55 +75,57 @@ func (w *walk) step() {
 		served := d.served()
 		ask.Topic = served[w.r.IntN(len(served))].name
 	}
-	switch n := w.r.IntN(100); {
-	case n < 2:
+	switch n := w.r.IntN(1000); {
+	case n < 4:
 		w.do(PutDesk{desk, w.config()})
-	case n < 6:
+	case n < 20:
 		w.do(PutAgent{desk, name, Profile{Reach: Reach(w.r.IntN(4) / 3)}})
-	case n < 8:
+	case n < 26:
 		w.do(PutAgent{desk, name, Profile{Topics: []string{w.pick("tax", "law", "art")}}})
-	case n < 9:
+	case n < 29:
 		w.do(RemoveAgent{desk, name, by})
-	case n < 11:
+	case n < 35:
 		w.do(Force{desk, name, AgentState(w.r.IntN(2)), by})
-	case n < 19:
+	case n < 110:
 		w.do(Attach{desk, name, w.conns})
-	case n < 24:
+	case n < 140:
 		w.do(Detach{desk, name, conn})
-	case n < 34:
+	case n < 260:
 		w.do(Online{desk, name, conn})
-	case n < 36:
+	case n < 267:
 		w.do(Pause{desk, name, conn, by})
-	case n < 38:
+	case n < 272:
 		w.do(GoOffline{desk, name, conn, by})
-	case n < 40:
+	case n < 280:
 		w.do(Hear{desk, name, conn})
-	case n < 46:
+	case n < 430:
 		w.do(Receive{desk, name, conn, offer})
-	case n < 52:
+	case n < 520:
 		w.do(AcceptOffer{desk, name, conn, offer})
-	case n < 57:
+	case n < 560:
 		w.do(RejectOffer{desk, name, conn, offer, by.Reason})
-	case n < 70:
+	case n < 730:
 		c := w.conns
 		if ask.Reach == Push {
 			c = 0
 		}
 		w.do(Request{desk, who, c, ask})
-	case n < 73:
+	case n < 760:
 		w.do(AttachClient{desk, who, w.conns})
-	case n < 76:
+	case n < 790:
 		w.do(DetachClient{desk, who, w.conn(conns)})
-	case n < 78:
+	case n < 800:
 		w.do(Cancel{desk, w.pick(who, who, ""), request, by})
-	case n < 82:
+	case n < 815:
 		w.do(Finish{desk, w.pick("", name), "", conn, session, by})
-	case n < 83:
+	case n < 820:
 		w.do(Finish{desk, "", who, 0, session, by})
-	case n < 84:
+	case n < 823:
 		w.start()
-	case n < 99:
-		w.pass(time.Duration(w.r.IntN(3000)) * time.Millisecond)
+	case n < 960:
+		w.pass(time.Duration(w.r.IntN(300)) * time.Millisecond)
+	case n < 999:
+		w.pass(time.Duration(w.r.IntN(5000)) * time.Millisecond)
 	default:
 		w.pass(time.Duration(w.r.IntN(int(2 * KeepFinished))))
 	}
@@ -142,14 +144,14 @@ func snapshotOf(t *testing.T, s *State) []byte {
 // events behind it.
 func TestWalk(t *testing.T) {
 	kinds := map[string]int{}
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		w := &walk{stage: newStage(t), r: rand.New(rand.NewPCG(seed, 4))}
 		w.do(PutDesk{"acme", w.config()})
 		w.do(PutDesk{"bolt", w.config()})
 		half, behind := []byte(nil), 0
-		for i := range 500 {
+		for i := range 1500 {
 			w.step()
-			if i == 250 {
+			if i == 750 {
 				half, behind = snapshotOf(t, w.s), len(w.log)
 			}
 		}
