@@ -38,6 +38,7 @@ type claimKey struct{ realm, pool, person string }
 // stands at that instant, so it begins a new segment.
 type segment struct {
 	started bool
+	at      seat.Time // started: when
 	until   seat.Time // started: nobody's offer ends before
 
 	realms  map[string]realmRow
@@ -47,6 +48,7 @@ type segment struct {
 	claimAt map[claimKey]int
 	unswaps []unswapRow
 	offers  []int // rows of claims that are, or were, offered in this segment
+	desks   []deskEvent
 }
 
 // realmRow is a row of the table realms.
@@ -99,14 +101,16 @@ func (b *batch) reset() {
 }
 
 func (s *segment) reset() {
-	s.started, s.until = false, 0
+	s.started, s.at, s.until = false, 0, 0
 	clear(s.realms)
 	clear(s.pools)
 	clear(s.poolAt)
 	clear(s.claims)
 	clear(s.claimAt)
 	clear(s.unswaps)
+	clear(s.desks)
 	s.pools, s.claims, s.unswaps, s.offers = s.pools[:0], s.claims[:0], s.unswaps[:0], s.offers[:0]
+	s.desks = s.desks[:0]
 }
 
 func newSegment() segment {
@@ -145,7 +149,7 @@ func (b *batch) add(e *holdfast.Event, body string) {
 			b.segments = append(b.segments, newSegment())
 			s = &b.segments[len(b.segments)-1]
 		}
-		s.started, s.until = true, e.At+e.Grace
+		s.started, s.at, s.until = true, e.At, e.At+e.Grace
 	case holdfast.RealmPut:
 		s.realms[e.Realm] = realmRow{limits: *e.Limits, seq: e.Seq, at: e.At}
 	case seat.PoolPut:
@@ -153,12 +157,16 @@ func (b *batch) add(e *holdfast.Event, body string) {
 	case seat.Drawn:
 		s.pool(poolKey{e.Realm, e.Seat.Pool}).seed = hex.EncodeToString(e.Seat.Seed[:])
 	default:
+		if e.Desk != nil {
+			s.desks = append(s.desks, deskEvent{e.Seq, e.At, e.Realm, e.Desk})
+			return
+		}
 		s.putClaim(e)
 	}
 }
 
 func (s *segment) empty() bool {
-	return !s.started && len(s.realms) == 0 && len(s.pools) == 0 && len(s.claims) == 0 && len(s.unswaps) == 0
+	return !s.started && len(s.realms) == 0 && len(s.pools) == 0 && len(s.claims) == 0 && len(s.unswaps) == 0 && len(s.desks) == 0
 }
 
 func (s *segment) pool(key poolKey) *poolRow {

@@ -29,6 +29,7 @@ type Report struct {
 	Behind uint64          // durable events that are not recorded yet: no difference
 	// How many rows of the database were compared.
 	Realms, Pools, Claims, Events uint64
+	DeskCounts
 	// Different is the number of rows that differ, are missing, or are too many. The first maxNamed stand in Differences.
 	Different   uint64
 	Differences []string
@@ -47,6 +48,9 @@ func (r *Report) differ(format string, args ...any) {
 func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	text := fmt.Sprintf("compared with the log up to event %d (%d more are not recorded yet):\n"+
 		"  %d realms, %d pools, %d claims, %d events\n", r.Cursor.Seq, r.Behind, r.Realms, r.Pools, r.Claims, r.Events)
+	if r.Desks > 0 {
+		text += fmt.Sprintf("  %d desks, %d agents, %d requests, %d offers, %d sessions\n", r.Desks, r.Agents, r.Requests, r.Offers, r.Sessions)
+	}
 	if r.Different == 0 {
 		text += "no difference\n"
 	} else {
@@ -59,7 +63,7 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-// Check compares every row of realms, pools and claims with the fold of the log at the database's cursor, and every row of
+// Check compares every row of realms, pools, claims and of the tables of desks with the fold of the log at the database's cursor, and every row of
 // events that the log still has with the log. It sees the database as of one instant, so a mirror may go on writing. Rows
 // are read one by one; the memory is that of the fold. An error means that it could not compare.
 func Check(ctx context.Context, cfg Config, truth Truth) (Report, error) {
@@ -106,7 +110,7 @@ func (c *checker) run(ctx context.Context) error {
 	if c.state, err = c.truth.StateAt(ctx, cursor.Seq); err != nil {
 		return fmt.Errorf("fold the log up to %d: %w", cursor.Seq, err)
 	}
-	for _, step := range []func(context.Context) error{c.realms, c.pools, c.claims, c.causes, c.events} {
+	for _, step := range []func(context.Context) error{c.realms, c.pools, c.claims, c.causes, c.deskRows, c.events} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -68,25 +68,30 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 func TestRebuild(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		log := history(t, 11, 600)
-		if log.end.Seq < 250 {
+		if log.end.Seq < 1500 {
 			t.Fatal("the history is too short: ", log.end.Seq)
 		}
 		db.mirrorAll(t, log)
+		before, known := db.dumpDesks(t, true), db.dumpDesks(t, false)
 		db.do(t, "UPDATE claims SET cause = 'nonsense', seq = 1")
 		db.do(t, "DELETE FROM events WHERE seq > 100")
+		for _, table := range deskTables() {
+			db.do(t, "DELETE FROM "+table+" WHERE seq > 500")
+		}
 		check(t, Rebuild(within(t), db.cfg, log.truth(), engine.Position{}))
 		if n := db.do(t, "SELECT count(*) FROM events"); n != "0" {
 			t.Errorf("%s events are left", n)
 		}
 		db.mirrorAll(t, log)
 		db.same(t, log)
+		sameRows(t, before, db.dumpDesks(t, true))
 
-		// The log begins at 120 now; a snapshot of the state is at 150 or a little later.
+		// The log begins at 800 now; a snapshot of the state is at 1200 or a little later.
 		db.do(t, "UPDATE claims SET cause = 'nonsense', seq = 1")
-		db.do(t, "UPDATE events SET body = '{}' WHERE seq > 130")
+		db.do(t, "UPDATE events SET body = '{}' WHERE seq > 1100")
 		old := db.do(t, "SELECT body FROM events WHERE seq = 7")
-		log.first = log.position(119).Seq + 1
-		base := log.position(150)
+		log.first = log.position(799).Seq + 1
+		base := log.position(1200)
 		check(t, Rebuild(within(t), db.cfg, log.truth(), base))
 		if pos, ok, err := Cursor(within(t), db.cfg); err != nil || !ok || pos != base {
 			t.Errorf("cursor %+v, %v, %v; should be %+v", pos, ok, err, base)
@@ -100,6 +105,7 @@ func TestRebuild(t *testing.T) {
 		}
 		db.mirrorAll(t, log)
 		db.same(t, log)
+		sameRows(t, known, db.dumpDesks(t, false))
 		if n := db.do(t, "SELECT count(*) FROM claims WHERE cause IS NULL"); n != "0" {
 			t.Errorf("%s claims have no cause", n)
 		}
@@ -117,6 +123,30 @@ func TestRebuild(t *testing.T) {
 		}
 		db.same(t, other)
 	})
+}
+
+// dumpDesks gives every row of the tables of desks. What only a whole log knows of every row is left out on request: the
+// last event that changed it.
+func (db *database) dumpDesks(tb testing.TB, whole bool) (rows []string) {
+	for _, l := range deskLayouts() {
+		columns := l.names()
+		if !whole {
+			columns = strings.TrimSuffix(columns, ", seq, at")
+		}
+		for _, row := range db.rows(tb, "SELECT "+columns+" FROM "+l.table+" ORDER BY "+l.keyNames()) {
+			rows = append(rows, l.table+": "+row)
+		}
+	}
+	return rows
+}
+
+func sameRows(tb testing.TB, before, after []string) {
+	tb.Helper()
+	for i := range max(len(before), len(after)) {
+		if i >= len(before) || i >= len(after) || before[i] != after[i] {
+			tb.Fatalf("%d rows, before %d. The first that differs:\n%s\n%s", len(after), len(before), before[min(i, len(before)-1)], after[min(i, len(after)-1)])
+		}
+	}
 }
 
 // TestLibc: modernc.org/sqlite works only with the very modernc.org/libc that its own go.mod names.

@@ -303,7 +303,7 @@ func TestForeignDatabase(t *testing.T) {
 		trimmed.first = trimmed.end.Seq
 		halted(trimmed, fmt.Sprint(log.end.Seq+1), "rebuild")
 		db.do(t, "INSERT INTO schema_version VALUES (7, 'x', '2026-09-01T08:00:00Z')")
-		halted(log, "schema version 7", "versions up to 2")
+		halted(log, "schema version 7", "versions up to 3")
 	})
 }
 

@@ -185,12 +185,15 @@ type world struct {
 	epoch uint64
 	rng   *rand.Rand
 	seen  map[string]int // what happened, to know that the histories are worth it
+	desks *deskWorld     // beside the pools, with chances of its own
 }
 
 func newWorld(tb testing.TB, log *fakeLog, seed uint64) *world {
 	start := time.Date(2026, 9, 1, 8, 0, 0, 123456000, time.UTC)
-	return &world{tb: tb, log: log, step: holdfast.Stepper{State: holdfast.NewState(), Seed: seedOfHash}, now: seat.TimeOf(start),
+	w := &world{tb: tb, log: log, step: holdfast.Stepper{State: holdfast.NewState(), Seed: seedOfHash}, now: seat.TimeOf(start),
 		rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}}
+	w.desks = &deskWorld{world: w, rng: rand.New(rand.NewPCG(seed, 8))}
+	return w
 }
 
 // lots makes a configuration a lottery, with one of the seeds that seedOfHash knows.
@@ -237,6 +240,7 @@ func (w *world) note() {
 			name += "+swap"
 		}
 		w.seen[name]++
+		w.noteDesk(e)
 		if e.Kind() == seat.LineJoined && e.Seat.Was == seat.Waiting {
 			w.seen["wait becomes swap"]++
 		}
@@ -280,6 +284,7 @@ func (w *world) setup() {
 		}
 	}
 	w.frame()
+	w.desks.setup()
 }
 
 func (w *world) config(i int) seat.Config {
@@ -311,6 +316,9 @@ func (w *world) random(n int) {
 	for range n {
 		w.pass(time.Duration(w.rng.IntN(20_000_000)) * time.Microsecond)
 		w.one()
+		for range 3 {
+			w.desks.one()
+		}
 		if w.rng.IntN(4) == 0 {
 			w.frame()
 		}

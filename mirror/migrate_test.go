@@ -37,7 +37,7 @@ func TestSchemaOfTheFirstVersion(t *testing.T) {
 		check(t, err)
 		check(t, s.open(within(t)))
 		s.close()
-		if got := db.do(t, "SELECT max(version) FROM schema_version"); got != "2" {
+		if got := db.do(t, "SELECT max(version) FROM schema_version"); got != "3" {
 			t.Errorf("version %s", got)
 		}
 		if got := db.do(t, "SELECT pool_order, entered FROM pools"); got != "arrival|0" {

@@ -280,7 +280,7 @@ func (m *Mirror) claimDatabase(ctx context.Context, end engine.Position) (engine
 	if err := t.setCursor(ctx, start); err != nil { // from here on no other mirror can begin
 		return start, err
 	}
-	for _, name := range []string{"realms", "pools", "claims", "events"} {
+	for _, name := range append(deskTables(), "realms", "pools", "claims", "events") {
 		err := m.store.query(ctx, "SELECT seq FROM "+m.store.table(name)+" LIMIT 1", nil, func(func(...any) error) error {
 			return violated("table progress has no row shard=main, and table %s has rows; %s", name, nextCommand)
 		})

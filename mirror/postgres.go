@@ -53,7 +53,8 @@ func (s *postgresStore) open(ctx context.Context) error {
 	}
 	// Rows that change are copied here first. Nobody else sees it, and each commit empties it.
 	_, err = conn.Exec(ctx, `CREATE TEMP TABLE changed (realm text, pool text, person text, status text, seat bigint,
-		ticket bigint, deadline timestamptz, swap text, cause text, seq bigint, at timestamptz, was text) ON COMMIT DELETE ROWS`)
+		ticket bigint, deadline timestamptz, swap text, cause text, seq bigint, at timestamptz, was text) ON COMMIT DELETE ROWS;
+		`+changedDesks())
 	return s.name(err)
 }
 

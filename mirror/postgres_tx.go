@@ -283,17 +283,6 @@ func (t *postgresTx) countPools(ctx context.Context, rows []poolRow) error {
 	return violated("%s should have been there and was not; %s", poolName(key), nextCommand)
 }
 
-func (t *postgresTx) wipe(ctx context.Context, from uint64) error {
-	for _, sql := range []string{"DELETE FROM holdfast.progress", "DELETE FROM holdfast.realms",
-		"DELETE FROM holdfast.pools", "DELETE FROM holdfast.claims"} {
-		if _, err := t.exec(ctx, sql); err != nil {
-			return err
-		}
-	}
-	_, err := t.exec(ctx, "DELETE FROM holdfast.events WHERE seq >= $1", int64(from))
-	return err
-}
-
 func (t *postgresTx) causes(ctx context.Context) error {
 	_, err := t.exec(ctx, `UPDATE holdfast.claims c SET cause = e.body ->> 'cause' FROM holdfast.events e WHERE e.seq = c.seq`)
 	return err

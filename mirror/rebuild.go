@@ -87,7 +87,7 @@ type refill struct {
 const refillRows = 10_000
 
 func (r *refill) run(ctx context.Context, wipeFrom uint64) error {
-	if err := r.tx.wipe(ctx, wipeFrom); err != nil {
+	if err := r.wipe(ctx, wipeFrom); err != nil {
 		return err
 	}
 	if err := r.tx.setCursor(ctx, r.base); err != nil {
@@ -108,7 +108,31 @@ func (r *refill) run(ctx context.Context, wipeFrom uint64) error {
 			return err
 		}
 	}
-	return r.tx.causes(ctx)
+	if err := r.tx.causes(ctx); err != nil {
+		return err
+	}
+	return r.desks(ctx, state)
+}
+
+// wipe empties the tables of state, and of the events those from a sequence on. Where older events stay, so do the requests
+// that ended before the base, with their offers and sessions, and who was removed: a state has forgotten them.
+func (r *refill) wipe(ctx context.Context, from uint64) error {
+	for _, name := range []string{"progress", "realms", "pools", "claims", "desks"} {
+		if _, err := r.tx.exec(ctx, "DELETE FROM "+r.tx.table(name)); err != nil {
+			return err
+		}
+	}
+	for _, w := range []struct{ table, behind string }{{"events", "seq >= $1"}, {"agents", "removed_at IS NULL OR seq > $1"},
+		{"requests", "ended_at IS NULL OR seq > $1"}, {"offers", "ended_at IS NULL OR seq > $1"}, {"sessions", "ended_at IS NULL OR seq > $1"}} {
+		behind := from
+		if from > 0 && w.table != "events" {
+			behind = r.base.Seq
+		}
+		if _, err := r.tx.exec(ctx, "DELETE FROM "+r.tx.table(w.table)+" WHERE "+w.behind, int64(behind)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *refill) events(ctx context.Context) error {

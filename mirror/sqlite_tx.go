@@ -329,16 +329,6 @@ func (t *sqliteTx) countPools(ctx context.Context, rows []poolRow) error {
 	return nil
 }
 
-func (t *sqliteTx) wipe(ctx context.Context, from uint64) error {
-	for _, sql := range []string{"DELETE FROM progress", "DELETE FROM realms", "DELETE FROM pools", "DELETE FROM claims"} {
-		if _, err := t.exec(ctx, sql); err != nil {
-			return err
-		}
-	}
-	_, err := t.exec(ctx, "DELETE FROM events WHERE seq >= ?", int64(from))
-	return err
-}
-
 func (t *sqliteTx) causes(ctx context.Context) error {
 	_, err := t.exec(ctx, "UPDATE claims SET cause = (SELECT json_extract(body, '$.cause') FROM events e WHERE e.seq = claims.seq)")
 	return err

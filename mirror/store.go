@@ -35,31 +35,37 @@ func (h hook) at(step string) error {
 	return h(step)
 }
 
+// tables is what reads them, in a transaction or not.
+type tables interface {
+	// query gives each row, as of one instant between snapshot and release. Times are read as RFC 3339 text with stamp.
+	query(ctx context.Context, sql string, args []any, each func(scan func(dest ...any) error) error) error
+	// stamp is the SQL expression of a column of time as text, and null as the empty text.
+	stamp(column string) string
+	// table is a table's name in SQL.
+	table(name string) string
+	// member is the SQL expression of a text member of an event's body.
+	member(name string) string
+}
+
 // store is one database: SQLite or Postgres. One goroutine at a time uses it. After an error of any method it is closed,
 // and opened again. Errors are *violation where trying again is of no use.
 type store interface {
+	tables
 	// open connects, and makes or migrates the schema under a lock.
 	open(ctx context.Context) error
 	// close ends the connection, if there is one, and with it an open transaction.
 	close()
 	// begin opens a transaction that no other mirror's can overlap once it has moved the cursor.
 	begin(ctx context.Context) (tx, error)
-	// query gives each row, as of one instant if inside readOnly. Times are read as RFC 3339 text with stamp.
-	query(ctx context.Context, sql string, args []any, each func(scan func(dest ...any) error) error) error
-	// stamp is the SQL expression of a column of time as text, and null as the empty text.
-	stamp(column string) string
-	// table is a table's name in SQL.
-	table(name string) string
 	// snapshot begins, and release ends, a view in which all queries see one state.
 	snapshot(ctx context.Context) error
 	release(ctx context.Context) error
-	// member is the SQL expression of a text member of an event's body.
-	member(name string) string
 }
 
 // tx is an open transaction. What it did is there for others when commit returns nil; when commit returns an error it
 // may be there.
 type tx interface {
+	tables
 	// moveCursor is errMoved when the cursor is not at from.
 	moveCursor(ctx context.Context, from, to engine.Position) error
 	// setCursor makes the cursor, and is errMoved when there is one.
@@ -71,8 +77,16 @@ type tx interface {
 	unswap(ctx context.Context, rows []unswapRow) error
 	putClaims(ctx context.Context, rows []claimRow) error
 	countPools(ctx context.Context, rows []poolRow) error
-	// wipe empties the tables of state, and of the events those from a sequence on.
-	wipe(ctx context.Context, from uint64) error
+	// exec runs one statement and says how many rows it hit.
+	exec(ctx context.Context, sql string, args ...any) (int64, error)
+	// find gives those rows of a layout's table that are there, each column as columnsOf reads it.
+	find(ctx context.Context, l *layout, keys *rowKeys, each func(scan func(dest ...any) error) error) error
+	// insert adds rows that are not there.
+	insert(ctx context.Context, l *layout, rows []deskRecord) error
+	// update writes rows that are there, whole.
+	update(ctx context.Context, l *layout, rows []deskRecord) error
+	// forget deletes rows of a table whose key is an id.
+	forget(ctx context.Context, l *layout, ids []int64) error
 	// causes fills in claims.cause from the events.
 	causes(ctx context.Context) error
 	// forgetSchema makes the next open run every migration again.
@@ -147,7 +161,10 @@ func applySegment(ctx context.Context, t tx, s *segment, h hook) error {
 	if err := t.countPools(ctx, s.pools); err != nil {
 		return err
 	}
-	return h.at("counts")
+	if err := h.at("counts"); err != nil {
+		return err
+	}
+	return foldDesks(ctx, t, s, h)
 }
 
 // readCursor gives the cursor; ok false: there is none yet.
