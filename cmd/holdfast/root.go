@@ -51,7 +51,7 @@ Start a server, and ask it from another terminal with the curl that it prints:
 			root.AddCommand(c)
 		}
 	}
-	add(groupRun, newServe(), newLoad(), newRush(), newKey())
+	add(groupRun, newServe(), newLoad(), newRush(), newShift(), newKey())
 	add(groupLook, newVerify(), newWhy(), newLog(), newMirror())
 	add(groupOther, newVersion())
 	root.SetHelpCommandGroupID(groupOther)

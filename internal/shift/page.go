@@ -1,0 +1,3 @@
+package shift
+
+func (s *Summary) writePage(file string) error { return nil }
