@@ -103,6 +103,10 @@ func (s *socket) do(m *wire.Message) {
 		s.partyCommand(m)
 		return
 	}
+	if m.OfDesks() {
+		s.fail(m.ID, invalid("do", "is a command of an agent or a client: hello says who comes"))
+		return
+	}
 	person, err := s.speaker(m.As)
 	switch {
 	case err == nil && m.Do == wire.DoAccept && m.Pool == "":

@@ -99,6 +99,9 @@ var (
 	ofClients = map[string]bool{DoRequest: true, DoCancel: true, DoFinish: true}
 )
 
+// OfDesks says whether only agents and clients have such a command.
+func (m *Message) OfDesks() bool { return m.Do != DoAccept && (ofAgents[m.Do] || ofClients[m.Do]) }
+
 // AgentCommand makes the message the command of an agent on the connection conn. The error names the field that is wrong.
 func (m *Message) AgentCommand(name, agent string, conn uint64) (body holdfast.Body, err error) {
 	staff := desk.Staff{Reason: m.Reason}
