@@ -135,7 +135,7 @@ func (a *agent) enlist() {
 	a.links = make([]link, 0, len(a.desk.topics))
 	for _, p := range a.desk.topics {
 		if a.serves(p) {
-			a.links = append(a.links, link{agent: a, topic: p})
+			a.links = append(a.links, link{agent: a, topic: p, lanes: make([]lane, lanesOf(a.number))})
 		}
 	}
 }

@@ -136,6 +136,26 @@ func (p *topic) checkRing(ready uint32) error {
 	if in != ready || p.ring.count != ready {
 		return fmt.Errorf("%d are ready, %d are in the ring, %d are counted", ready, in, p.ring.count)
 	}
+	return p.ring.checkLanes()
+}
+
+// checkLanes: each lane is the lane below it without the links that are not in it. The ring itself is in order.
+func (r *ring) checkLanes() error {
+	root := &r.root
+	for level := 1; level <= maxLanes; level++ {
+		before := root
+		for l := root.next; ; l = l.next {
+			if l != root && len(l.lanes) < level {
+				continue
+			}
+			if before.at(level).next != l || l.at(level).prev != before {
+				return fmt.Errorf("lane %d does not lead to place %d", level, l.place)
+			}
+			if before = l; l == root {
+				break
+			}
+		}
+	}
 	return nil
 }
 

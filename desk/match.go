@@ -16,25 +16,31 @@ func (s *State) place(t *Turn, r *request) {
 		s.endRequest(t, r, Expired, ByMaxAttempts, Staff{}) // C7
 		return
 	}
-	if r.gone() || t.Now < d.warm {
+	if r.gone() || d.warming() {
 		return // C5, 6.3
 	}
-	// Whoever declined stands at the back, so the walk is about as long as the request has offers.
-	for l := r.topic.ring.first(); l != nil; l = r.topic.ring.after(l) {
-		if !r.tried(l.agent.name) {
-			s.offer(t, r, l.agent)
-			return
-		}
-	}
-	if d.config.Policy == Refuse {
+	if a := r.first(); a != nil {
+		s.offer(t, r, a)
+	} else if d.config.Policy == Refuse {
 		s.endRequest(t, r, AllDeclined, ByNobodyLeft, Staff{}) // C8
 	}
+}
+
+// first is who would be offered the request: the longest idle who has not declined it; nil: nobody. Whoever declined
+// stands at the back, so the walk is about as long as the request has offers.
+func (r *request) first() *agent {
+	for l := r.topic.ring.first(); l != nil; l = r.topic.ring.after(l) {
+		if !r.tried(l.agent.name) {
+			return l.agent
+		}
+	}
+	return nil
 }
 
 // serve offers an agent who is ready the first request of their topics that they have not declined (C9). Requests that
 // they declined are walked over: those of one agent are few, for each cost them a pause.
 func (s *State) serve(t *Turn, a *agent) {
-	if !a.inRing || t.Now < a.desk.warm {
+	if !a.inRing || a.desk.warming() {
 		return
 	}
 	var best *request
@@ -119,9 +125,9 @@ func (s *State) endRequest(t *Turn, r *request, then RequestState, cause Cause, 
 // settle matches all that waits at a desk, in the order in which it is served. What does not fit into the turn is due at once.
 func (s *State) settle(t *Turn, d *desk) {
 	if t.Now < d.warm {
-		s.timers.set(&d.timer, d.warm)
-		return
+		return // its end settles
 	}
+	s.timers.set(&d.timer, 0)
 	var rows []*request
 	for _, p := range d.served() {
 		rows = append(rows, p.line.waiting()...)
@@ -129,9 +135,9 @@ func (s *State) settle(t *Turn, d *desk) {
 	sort.Slice(rows, func(i, j int) bool { return rows[i].before(rows[j]) })
 	for _, r := range rows {
 		if t.full() {
+			s.timers.set(&d.timer, t.Now)
 			return
 		}
 		s.place(t, r)
 	}
-	s.timers.set(&d.timer, 0)
 }

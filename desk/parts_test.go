@@ -16,6 +16,7 @@ func TestRing(t *testing.T) {
 	var model []uint64
 	for i := range links {
 		links[i].place = uint64(i)
+		links[i].lanes = make([]lane, i*i%5) // more of them than in a real ring
 	}
 	for range 20_000 {
 		l := &links[r.IntN(len(links))]
@@ -26,6 +27,9 @@ func TestRing(t *testing.T) {
 		} else {
 			ring.remove(l)
 			model = slices.DeleteFunc(model, func(place uint64) bool { return place == l.place })
+		}
+		if err := ring.checkLanes(); err != nil {
+			t.Fatal(err)
 		}
 		var there []uint64
 		for l := ring.first(); l != nil; l = ring.after(l) {

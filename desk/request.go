@@ -74,16 +74,19 @@ type session struct {
 // gone says whether the client has no connection and needs one.
 func (r *request) gone() bool { return len(r.conns) == 0 && r.ask.Reach == Socket }
 
-// tried says whether the agent has declined the request. Where they stand in the offers is where they are known from, so
-// that somebody who was removed and put again has still declined.
+// tried says whether the agent has declined the request. They are known from the offers, by name: somebody who was removed
+// and put again has still declined.
 func (r *request) tried(name string) bool {
 	for i := range r.offers {
-		if o := &r.offers[i]; (o.state == Rejected || o.state == TimedOut) && o.agent == name {
+		if o := &r.offers[i]; o.declined() && o.agent == name {
 			return true
 		}
 	}
 	return false
 }
+
+// declined says whether the agent did not want the request, went away from it (T11), or did not answer.
+func (o *offer) declined() bool { return o.state == Rejected || o.state == TimedOut }
 
 // offer gives the last offer; there is one.
 func (r *request) offer() *offer { return &r.offers[len(r.offers)-1] }

@@ -131,7 +131,8 @@ func (d *desk) served() []*topic {
 func (p *topic) waiting() uint32 { return uint32(p.line.len() + p.away.len()) }
 
 // takes says whether a request now would not be refused, and if so, why.
-func (d *desk) takes(p *topic, warming bool) Code {
+func (d *desk) takes(p *topic) Code {
+	warming := d.warming()
 	switch {
 	case p.ring.count > 0 && !warming:
 		return ""
@@ -145,7 +146,7 @@ func (d *desk) takes(p *topic, warming bool) Code {
 	return ""
 }
 
-// warming says whether the warm-up has not been seen to be over.
+// warming says whether the warm-up goes on: until its timer has gone off, which settles the desk, and not only until its time.
 func (d *desk) warming() bool { return d.timer.place != 0 && d.warm != 0 && d.timer.at == d.warm }
 
 // liveOf gives the client's live request at a desk.

@@ -220,6 +220,7 @@ func (s *State) force(t *Turn, c *Force) Result {
 			e.Place = Back
 		}
 		s.endOffer(t, r, e)
+		s.settle(t, a.desk) // the agent may be ready, for somebody who is before r
 		s.place(t, r)
 	case a.state == Busy:
 		e := Event{Then: Done, Cause: ByStaff, Staff: c.Staff}

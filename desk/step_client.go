@@ -18,7 +18,7 @@ func (s *State) request(t *Turn, c *Request) Result {
 	if p == nil {
 		return Result{Refusal: Refusal{Code: UnknownTopic, Topic: c.Topic}}
 	}
-	switch code := d.takes(p, t.Now < d.warm); code {
+	switch code := d.takes(p); code {
 	case NoAgent:
 		return Result{Refusal: Refusal{Code: code, Version: p.version}}
 	case QueueFull:
@@ -54,7 +54,7 @@ func (s *State) join(t *Turn, r *request, conn uint64) {
 		e.Kind, e.Conn, e.Cause = ClientDisconnected, r.conns[0], BySuperseded
 		s.emit(t, e, refs{desk: r.desk, request: r})
 	}
-	if r.course.state == Queued {
+	if !r.desk.warming() {
 		s.place(t, r)
 	}
 }

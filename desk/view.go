@@ -294,7 +294,7 @@ func (s *State) Availability(desk, topic string) (Availability, bool) {
 	if p == nil {
 		return Availability{}, false
 	}
-	return Availability{Desk: d.name, Topic: p.name, Open: d.takes(p, d.warming()) == "", Idle: p.ring.count, Waiting: p.waiting(),
+	return Availability{Desk: d.name, Topic: p.name, Open: d.takes(p) == "", Idle: p.ring.count, Waiting: p.waiting(),
 		Version: p.version}, true
 }
 
