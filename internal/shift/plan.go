@@ -143,7 +143,7 @@ func planDesk(cfg *Config, i int) deskPlan {
 	b = fmt.Appendf(b, `,"idle_grace_ms":%d,"init_grace_ms":%d,"busy_grace_ms":%d,"client_grace_ms":%d,"join_ms":%d`,
 		graceIdle.Milliseconds(), graceInit.Milliseconds(), graceBusy.Milliseconds(), graceClient.Milliseconds(), graceClient.Milliseconds())
 	b = fmt.Appendf(b, `,"misses":2,"reject_pause_ms":%d,"miss_pause_ms":%d,"wrap_up_ms":%d`, ms(2*time.Second, 0), ms(10*time.Second, 0), wrapUp(cfg))
-	d.config = string(append(b, `,"max_attempts":10,"restart_grace_ms":15000,"warm_up_ms":1500}`...))
+	d.config = string(fmt.Appendf(b, `,"max_attempts":10,"restart_grace_ms":%d,"warm_up_ms":1500}`, restartGrace(cfg).Milliseconds()))
 	return d
 }
 
@@ -157,6 +157,11 @@ const (
 
 // offerTime is how long an agent of the shift has to answer.
 func offerTime(cfg *Config) time.Duration { return max(cfg.life(20*time.Second), 4*time.Second) }
+
+// restartGrace is how long everybody has to come back after a kill: they all dial at once.
+func restartGrace(cfg *Config) time.Duration {
+	return 3*time.Second + time.Duration(cfg.Desks*cfg.Agents+cfg.Clients)*500*time.Microsecond
+}
 
 func queueLimit(cfg *Config) int {
 	if cfg.Calm {

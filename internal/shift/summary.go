@@ -60,9 +60,10 @@ type Summary struct {
 	Violations    int               `json:"violations"`
 	ViolationList []sim.Violation   `json:"violation_list"`
 
-	lines  []point
-	opened time.Time
-	cfg    *Config
+	lines    []point
+	opened   time.Time
+	killedAt []time.Duration // since opened
+	cfg      *Config
 }
 
 func summarize(s *performance, v *verdict) *Summary {
@@ -96,6 +97,7 @@ func summarize(s *performance, v *verdict) *Summary {
 	}
 	for _, o := range s.outages {
 		out.OutagesMS = append(out.OutagesMS, play.Milliseconds(o.ended-o.began))
+		out.killedAt = append(out.killedAt, o.began-s.opened)
 	}
 	if connections := len(f.hands.agents); s.empty > 0 && s.full > s.empty {
 		each := (s.full - s.empty) / int64(connections)
