@@ -78,7 +78,8 @@ func measure(b *testing.B, fresh func() *database, bare func(db *database, event
 
 // prepare mirrors the part before the rush, which makes the tables.
 func prepare(b *testing.B, db *database, log *fakeLog, setup int) {
-	head := newFakeLog("rush")
+	head := newFakeLog("")
+	head.id, head.end.LogID = log.id, log.id
 	head.frames, head.closed = log.frames[:setup], true
 	head.end = head.position(head.frames[setup-1].Last())
 	db.mirrorAll(b, head)

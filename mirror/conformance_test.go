@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"holdfast/internal/pgtest"
 )
@@ -73,6 +74,11 @@ func (db *database) rows(tb testing.TB, query string) (out []string) {
 	add := func(values []any) {
 		parts := make([]string, len(values))
 		for i, v := range values {
+			if n, ok := v.(pgtype.Numeric); ok {
+				f, err := n.Float64Value()
+				check(tb, err)
+				v = f.Float64
+			}
 			parts[i] = fmt.Sprint(v)
 		}
 		out = append(out, strings.Join(parts, "|"))

@@ -136,9 +136,12 @@ func wasSo(row, column, is, should string) error {
 	return violated("%s should have had %s %s and had %s; %s", row, column, should, is, nextCommand)
 }
 
+func askedOf(client string, a *desk.Ask) asked {
+	return asked{client, a.Topic, int64(a.Priority), plain(a.Data), a.Key, a.Reach.String()}
+}
+
 func (f *deskFold) makeRequest(e *deskEvent) {
-	r := &requestRow{id: e.seq, realm: e.realm, desk: e.Desk, client: e.Client, topic: e.Ask.Topic, priority: int64(e.Ask.Priority),
-		data: plain(e.Ask.Data), key: e.Ask.Key, reach: e.Ask.Reach.String(), state: desk.Queued.String()}
+	r := &requestRow{id: e.seq, realm: e.realm, desk: e.Desk, asked: askedOf(e.Client, e.Ask), state: desk.Queued.String()}
 	r.moments.made, r.moments.expires = e.at, e.Until
 	r.mark(e)
 	f.requests.add(r)

@@ -132,16 +132,20 @@ func (r *agentRow) turn(e *deskEvent, state desk.AgentState) {
 
 // requestRow is a row of the table requests.
 type requestRow struct {
-	id           uint64
-	realm, desk  string
-	client       string
-	topic        string
-	priority     int64
-	data, key    string
-	reach, state string
-	moments      requestTimes
+	id          uint64
+	realm, desk string
+	asked
+	state   string
+	moments requestTimes
 	served
 	stored
+}
+
+// asked is who asked for what.
+type asked struct {
+	client, topic    string
+	priority         int64
+	data, key, reach string
 }
 
 // requestTimes are the moments of a request; 0 = null, but for the first.

@@ -31,8 +31,8 @@ func rowOfAgent(realm string, v *desk.AgentView) *agentRow {
 
 // rowOfRequest takes the request's offers too: they know when it was first offered, and when it was accepted.
 func rowOfRequest(realm string, v *desk.RequestView, offers []desk.OfferView, began func(session uint64) seat.Time) *requestRow {
-	r := &requestRow{id: v.ID, realm: realm, desk: v.Desk, client: v.Client, topic: v.Topic, priority: int64(v.Priority),
-		data: plain(v.Data), key: v.Key, reach: v.Reach.String(), state: v.State.String(), stored: stored{dirty: true, seq: v.Seq, at: v.At}}
+	r := &requestRow{id: v.ID, realm: realm, desk: v.Desk, asked: askedOf(v.Client, &v.Ask), state: v.State.String(),
+		stored: stored{dirty: true, seq: v.Seq, at: v.At}}
 	r.served = served{attempts: int64(v.Attempts), agent: v.Agent, session: v.Session, cause: v.Cause.String(), reason: plain(v.Reason)}
 	r.moments.made, r.moments.expires = v.Made, v.Expires
 	if !v.State.Live() {

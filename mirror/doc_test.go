@@ -23,6 +23,7 @@ func TestDocumentedQueries(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
 		log := newFakeLog("documented")
 		w := newWorld(t, log, 1)
+		w.now = at("07:59:00")
 		begin(w)
 		w.put("c0101", seat.Config{Capacity: 2})
 		w.put("c1", offering(0))
@@ -35,6 +36,7 @@ func TestDocumentedQueries(t *testing.T) {
 		w.claim("c0301", "s00001", "s00002", "s00003", "s00004", "s00005")
 		w.pass(time.Minute)
 		w.claim("c0301", "s00006")
+		helpDesk(w)
 		w.frame()
 		log.close()
 		db.mirrorAll(t, log)
@@ -50,7 +52,7 @@ func TestDocumentedQueries(t *testing.T) {
 				}
 			})
 		}
-		run := 0
+		run, reported := 0, map[string]bool{}
 		for _, b := range blocks {
 			if b[1] != "" && b[1] != dialect {
 				continue
@@ -58,6 +60,7 @@ func TestDocumentedQueries(t *testing.T) {
 			for _, query := range strings.Split(strings.TrimSpace(b[2]), ";\n") {
 				rows := db.rows(t, query)
 				run++
+				reported[checkReport(t, query, rows)] = true
 				for i, row := range rows {
 					if place := strconv.Itoa(i + 1); strings.Contains(query, "by_seed") && (!strings.HasPrefix(row, place+"|") || !strings.HasSuffix(row, "|"+place)) {
 						t.Errorf("the draw is not in the order of its seed: %s", row)
@@ -71,6 +74,9 @@ func TestDocumentedQueries(t *testing.T) {
 					db.rows(t, "INSERT INTO courses SELECT pool, pool, NULL FROM pools")
 				}
 			}
+		}
+		if delete(reported, ""); len(reported) != len(reports) {
+			t.Errorf("only the reports %v were found", reported)
 		}
 		if run < 15 {
 			t.Errorf("only %d queries ran", run)
