@@ -220,7 +220,9 @@ func (s *State) force(t *Turn, c *Force) Result {
 			e.Place = Back
 		}
 		s.endOffer(t, r, e)
-		s.settle(t, a.desk) // the agent may be ready, for somebody who is before r
+		if uint32(len(r.offers)) < a.desk.config.MaxAttempts && r.first() == a {
+			s.serve(t, a) // an older request may have waited for this agent
+		}
 		s.place(t, r)
 	case a.state == Busy:
 		e := Event{Then: Done, Cause: ByStaff, Staff: c.Staff}
