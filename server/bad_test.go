@@ -156,11 +156,18 @@ func badRequests() (list []bad) {
 func TestBadInput(t *testing.T) {
 	w := newWorld(t, nil)
 	w.term()
-	head := w.head()
 	list := append(badBodies(), badRequests()...)
 	if len(list) < 150 {
 		t.Errorf("%d bad inputs, want 150", len(list))
 	}
+	w.refuseAll(list)
+}
+
+// refuseAll asks each, and sees that it is refused as it should be.
+func (w *world) refuseAll(list []bad) {
+	t := w.t
+	t.Helper()
+	head := w.head()
 	for _, b := range list {
 		method, target, _ := strings.Cut(b.request, " ")
 		name, value, _ := strings.Cut(b.header, ": ")
