@@ -120,21 +120,25 @@ func (c *DeskChecker) start(at desk.Time) {
 		back := at.Add(d.config.RestartGrace)
 		d.warm = at.Add(d.config.WarmUp)
 		for _, a := range d.agents {
-			if len(a.conns) > 0 || a.until != 0 {
-				a.until = back
-			}
+			there := len(a.conns) > 0 || a.until != 0
 			clear(a.conns)
+			if there && a.away() {
+				a.until = max(a.until, back)
+			}
 			if o := a.offer; o != nil {
-				o.end = max(o.end, back)
+				o.end = max(o.end, back.Add(desk.Slack))
 				o.shown = append(o.shown, o.end.Add(-desk.Slack))
-				o.receipt = 0 // it is sent anew
+				if o.receipt != 0 {
+					o.receipt = max(o.receipt, back)
+				}
 			}
 		}
 		for _, r := range d.requests {
-			if len(r.conns) > 0 || r.until != 0 {
-				r.until = back
-			}
+			there := len(r.conns) > 0 || r.until != 0
 			clear(r.conns)
+			if there && r.away() {
+				r.until = max(r.until, back)
+			}
 		}
 		d.note(c.seq)
 	}
@@ -150,7 +154,10 @@ func (c *DeskChecker) apply(d *deskModel, e *desk.Event) {
 		if d.agents[e.Agent] == nil {
 			d.agents[e.Agent] = &agentModel{name: e.Agent, conns: map[uint64]bool{}}
 		}
-		d.agents[e.Agent].profile = *e.Profile
+		a := d.agents[e.Agent]
+		if a.profile = *e.Profile; !a.away() {
+			a.until = 0
+		}
 		return
 	case desk.RequestMade:
 		c.requestMade(d, e)

@@ -78,7 +78,7 @@ func (a *agentModel) ready() bool {
 }
 
 func (a *agentModel) serves(topic string) bool {
-	return len(a.profile.Topics) == 0 || slices.Contains(a.profile.Topics, topic)
+	return topic == "" || len(a.profile.Topics) == 0 || slices.Contains(a.profile.Topics, topic)
 }
 
 func (r *requestModel) away() bool { return len(r.conns) == 0 && r.ask.Reach == desk.Socket }
@@ -119,7 +119,7 @@ func (d *deskModel) position(r *requestModel) int { return slices.Index(d.line, 
 func (d *deskModel) availability(topic string) desk.Availability {
 	v := desk.Availability{Desk: d.name, Topic: topic}
 	for _, a := range d.agents {
-		if a.ready() && (topic == "" || a.serves(topic)) {
+		if a.ready() && a.serves(topic) {
 			v.Idle++
 		}
 	}

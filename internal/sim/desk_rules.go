@@ -12,7 +12,7 @@ func (c *DeskChecker) agentEvent(d *deskModel, a *agentModel, e *desk.Event) {
 	case desk.AgentConnected:
 		c.look("D6", !a.conns[e.Conn], "connection %d of %s comes twice", e.Conn, a.name)
 		a.conns[e.Conn], a.silent, a.until = true, false, 0
-		if a.offer != nil {
+		if a.offer != nil && e.Receipt != 0 {
 			a.offer.receipt = e.Receipt
 		}
 	case desk.AgentDisconnected:
@@ -153,11 +153,15 @@ func (c *DeskChecker) offerEvent(d *deskModel, a *agentModel, e *desk.Event) {
 	case desk.ByUndelivered:
 		c.look("D3", o.receipt != 0 && c.at >= o.receipt && !o.received, "offer %d is undelivered, and had until %d to be received", o.id, o.receipt)
 	case desk.ByLostLink, desk.ByGrace, desk.ByRestart:
+		if e.Outcome == desk.Rescinded {
+			c.look("D3", r.away() && c.at >= r.until, "offer %d ends by %s, and %s had until %d", o.id, e.Cause, r.client, r.until)
+			break
+		}
 		c.look("D3", a.away() && (c.at >= a.until || c.at >= o.end), "offer %d ends by %s, and %s had until %d", o.id, e.Cause, a.name, a.until)
 	}
 	r.offer, a.offer = nil, nil
 	c.turned(a, e)
-	if e.Outcome == desk.Rejected && e.Cause != desk.ByGoingAway || e.Outcome == desk.TimedOut {
+	if e.Outcome == desk.Rejected || e.Outcome == desk.TimedOut { // also of who went away from it (T11)
 		r.tried[a.name] = true
 	}
 	d.waits(r) // it ends with an event of its own
@@ -209,6 +213,7 @@ func (c *DeskChecker) sessionFinished(d *deskModel, a *agentModel, e *desk.Event
 	a.session, r.session = nil, nil
 	c.turned(a, e)
 	if e.Then == desk.Queued {
+		r.expires = c.at // it has its time to wait anew, of which the event does not tell
 		d.waits(r)
 		return
 	}
