@@ -132,7 +132,9 @@ func (s *State) closed(t *Turn, a *agent, r *request, o *offer, refusal Code) Re
 func (s *State) answered(t *Turn, a *agent, r *request, id uint64) Result {
 	s.serve(t, a)
 	res := s.shown(a, "")
-	res.Offer = r.offerView(r.offerOf(id))
+	if res.Offer = res.Agent.Offer; res.Offer == nil || res.Offer.ID != id {
+		res.Offer = r.offerView(r.offerOf(id))
+	}
 	return res
 }
 
@@ -171,7 +173,9 @@ func (s *State) accept(t *Turn, c *AcceptOffer) Result {
 		s.emit(t, e, refs{a.desk, a, r})
 	}
 	res := s.answered(t, a, r, c.Offer)
-	res.Session = r.sessionView(r.sessionOf(o.session))
+	if res.Session = res.Agent.Session; res.Session == nil || res.Session.ID != o.session {
+		res.Session = r.sessionView(r.sessionOf(o.session))
+	}
 	res.AcceptedElsewhere = before
 	return res
 }
