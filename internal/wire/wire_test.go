@@ -20,6 +20,8 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ` { "a" : [1, -0.5e+3, true, null, "x\u00e9\ud83d\ude00\n"] } `, `{"a":1,"a":1}`, `{"a":"\ud800"}`, "\"\xff\"", `[[[[]]]]`,
 		`{"person":"ann","mode":"all","items":[{"pool":"c1","swap":"c2","if_seq":3}]}`,
+		`{"topics":["tax"],"policy":"queue","queue_limit":7,"max_wait_ms":2000,"single_device":true,"on_lost":"close","state":"online","reason":"r","by":"b"}`,
+		`{"client":"zoe","topic":"tax","priority":9,"data":"x","key":"k","reach":"push"}`,
 		`{"capacity":30,"waitlist":0,"opens_at":"2026-09-01T08:00:00Z","promotion":"offer","answer_seconds":60,"group":"g","data":{"x":[1]}}`,
 	} {
 		f.Add(seed)
@@ -46,6 +48,13 @@ func FuzzDecode(f *testing.F) {
 		if c, err := ParseBasket(body); err == nil && c.Valid() != nil {
 			t.Errorf("ParseBasket(%q) is not valid: %v", in, c.Valid())
 		}
+		if c, err := ParseDesk("d", body); err == nil && c.Valid() != nil {
+			t.Errorf("ParseDesk(%q) is not valid: %v", in, c.Valid())
+		}
+		ParseAgent("d", "a", body)
+		ParseState(body)
+		ParseAsk("d", body)
+		ParseParties(body)
 		ParseRealm(body)
 		ParseIf(body)
 		ParseAccept("p", "x", body)
