@@ -72,11 +72,15 @@ func (s *socket) partyDecided(m *wire.Message, p *pending, r *desk.Result) {
 	switch {
 	case r.Refused():
 		s.house.metrics.outcome(r.Refusal.Code).Inc()
+		return
 	case m.Do == wire.DoAccept:
 		p.desk.elsewhere = r.AcceptedElsewhere && s.accepted != m.Offer
 		s.accepted = m.Offer
 	case s.requests != nil && r.Request != nil && m.Do != wire.DoFinish: // that one is answered with its session
 		s.requests.Told(r.Request)
+	}
+	if s.agent != "" && r.Agent != nil {
+		s.device.Load().Told(r.Agent)
 	}
 }
 
@@ -107,6 +111,11 @@ func (s *socket) deskAnswer(p *pending, st wire.Stamp) {
 			return wire.AppendRequest(b, s.realm, r.Request, st)
 		})
 	})
+	if do := p.desk.do; !r.Refused() && (do == wire.DoAccept || do == wire.DoReject) { // in the same frame
+		s.message(func(b []byte) []byte {
+			return wire.AppendPush(b, live.Agent, st.AsOf, func(b []byte) []byte { return wire.AppendAgentRow(b, r.Agent, st.At, true) })
+		})
+	}
 }
 
 // deskProblem answers with what went wrong at a desk.

@@ -322,4 +322,3 @@ func TestDeskCutAnywhere(t *testing.T) {
 		}
 	}
 }
-

@@ -23,42 +23,55 @@ var update = flag.Bool("update", false, "write what the server says into docs/PR
 
 const protocolPage = "../docs/PROTOCOL.md"
 
-// TestTranscript replays the transcript of docs/PROTOCOL.md: what is said is sent, and all that is heard stands there. Times and the log's
+// transcripts begin a transcript on the page, with what is there before it.
+var transcripts = map[string]func(*served){
+	"```transcript\n": func(s *served) {
+		s.must(200, "PUT", "/v1/realms/spring/pools/c0101", `{"capacity":1}`)
+	},
+	"```transcript desk\n": func(s *served) {
+		s.must(200, "PUT", "/v1/realms/spring/desks/acme", `{"topics":["tax"]}`)
+		s.must(200, "PUT", "/v1/realms/spring/desks/acme/agents/eve", "")
+		time.Sleep(2 * time.Second)
+	},
+}
+
+// TestTranscript replays the transcripts of docs/PROTOCOL.md: what is said is sent, and all that is heard stands there. Times and the log's
 // id are its own. What comes between two messages is compared without its order.
 func TestTranscript(t *testing.T) {
-	page, err := os.ReadFile(protocolPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const fence = "```transcript\n"
-	before, rest, found := strings.Cut(string(page), fence)
-	script, after, ended := strings.Cut(rest, "```\n")
-	if !found || !ended {
-		t.Fatal("the page has no transcript")
-	}
-	var got string
-	synctest.Test(t, func(t *testing.T) { got = replay(t, script) })
-	if *update {
-		if err := os.WriteFile(protocolPage, []byte(before+fence+got+"```\n"+after), 0o644); err != nil {
+	for fence, before := range transcripts {
+		page, err := os.ReadFile(protocolPage)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	if masked(got) != masked(script) {
-		t.Errorf("the server says otherwise than the page (-update writes it there):\n%s", got)
-	}
-	if n := strings.Count(script, "< "); n < 12 {
-		t.Errorf("only %d messages are heard in the transcript", n)
+		head, rest, found := strings.Cut(string(page), fence)
+		script, after, ended := strings.Cut(rest, "```\n")
+		if !found || !ended {
+			t.Fatal("the page lacks a transcript")
+		}
+		var got string
+		synctest.Test(t, func(t *testing.T) { got = replay(t, script, before) })
+		if *update {
+			if err := os.WriteFile(protocolPage, []byte(head+fence+got+"```\n"+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if masked(got) != masked(script) {
+			t.Errorf("the server says otherwise than the page (-update writes it there):\n%s", got)
+		}
+		if n := strings.Count(script, "< "); n < 12 {
+			t.Errorf("only %d messages are heard in the transcript", n)
+		}
 	}
 }
 
 // replay says what the script says, and writes down what is heard.
-func replay(t *testing.T, script string) string {
+func replay(t *testing.T, script string, before func(*served)) string {
 	s := serve(t, nil, func(l *memlog.Log, _ *server.Config) {
 		l.Gate = func(uint64, int) error { time.Sleep(time.Millisecond); return nil } // a sync takes its time: both answers come
 	})
 	s.must(200, "PUT", "/v1/realms/spring", "")
-	s.must(200, "PUT", "/v1/realms/spring/pools/c0101", `{"capacity":1}`)
+	before(s)
 	heard := make(chan string, 100)
 	phones := map[string]*websocket.Conn{}
 	var out strings.Builder
@@ -100,7 +113,7 @@ func replay(t *testing.T, script string) string {
 	return out.String()
 }
 
-var own = regexp.MustCompile(`"(at|time|log|opens_at)":"[^"]*"|"retry_after_ms":\d+`)
+var own = regexp.MustCompile(`"(at|time|log|opens_at|made|expires|deadline|idle_since|not_before|began|ended)":"[^"]*"|"(retry_after|remaining)_ms":\d+`)
 
 // masked is a transcript without what is another each time.
 func masked(script string) string {

@@ -33,6 +33,7 @@ type AgentWatch struct {
 type agentSaid struct {
 	any       bool
 	agent     agentRow
+	seq       uint64 // the event that made it so
 	topics    []string
 	offer     uint64 // pending, as far as they know; 0: none
 	answering uint64 // the offer that a command of theirs is about just now
@@ -110,6 +111,16 @@ func (w *AgentWatch) Close() {
 	w.hub.desks.parties--
 	w.realm.leaveDeskLocked(w.desk)
 	w.hub.leaveLocked(w.realm)
+}
+
+// Told says that the answer on the same connection tells how the agent stands, so that no push comes because of that. Call it when it
+// is decided, confirmed or not.
+func (w *AgentWatch) Told(v *desk.AgentView) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.said.any && v.Seq > w.said.seq {
+		w.said.agent, w.said.seq, w.said.topics = rowOf(v), v.Seq, v.Profile.Topics
+	}
 }
 
 // Silent says whether the agent is silent: then a sign of life is to be decided.
@@ -198,7 +209,7 @@ func (w *AgentWatch) news(b []byte, kinds []string, l *agentLook, now desk.Time,
 	if row := rowOf(v); !w.said.any || row != w.said.agent || !slices.Equal(v.Profile.Topics, w.said.topics) {
 		b = wire.AppendPush(line(b), Agent, asOf, func(b []byte) []byte { return wire.AppendAgentRow(b, v, now, true) })
 		kinds = append(kinds, Agent)
-		w.said.any, w.said.agent, w.said.topics = true, row, v.Profile.Topics
+		w.said.any, w.said.agent, w.said.seq, w.said.topics = true, row, v.Seq, v.Profile.Topics
 	}
 	if pending != 0 && pending != w.said.offer {
 		b = wire.AppendPush(line(b), Offer, 0, func(b []byte) []byte { return wire.AppendOfferRow(b, v.Offer, now, true) })
