@@ -232,41 +232,65 @@ func scanKey(l *layout, scan func(...any) error, add func(any)) (err error) {
 
 // deskEvents compares rows with the events that they name, and with the rows that belong to them.
 func (c *checker) deskEvents(ctx context.Context) error {
-	t, m := c.store.table, c.store.member
-	end := func(table, more string) string {
-		return " FROM " + t(table) + " r JOIN " + t("events") + " e ON e.seq = r.seq WHERE r.ended_at IS NOT NULL AND (e.at <> r.ended_at OR " +
-			"coalesce(r.cause, '') <> coalesce(" + m("cause") + ", '') OR coalesce(r.reason, '') <> coalesce(" + m("reason") + ", '')" + more + ")"
-	}
-	made := func(table, id, at, kind string) string {
-		return " FROM " + t(table) + " r JOIN " + t("events") + " e ON e.seq = r." + id + " WHERE e.kind <> '" + kind + "' OR e.at <> r." + at
-	}
-	for _, q := range []struct {
-		id, from, what string
-		name           func(uint64) string
-	}{
-		{"request", made("requests", "request", "made_at", "request_made"), "is not as the event that made it says", requestName},
-		{"offer", made("offers", "offer", "made_at", "offer_made"), "is not as the event that made it says", offerName},
-		{"session", made("sessions", "session", "began_at", "offer_accepted"), "is not as the event that began it says", sessionName},
-		{"request", end("requests", " OR r.state <> "+m("request_state")), "has not the end of its event", requestName},
-		{"offer", end("offers", " OR e.kind <> 'offer_accepted' AND r.state <> "+m("outcome")), "has not the end of its event", offerName},
-		{"session", end("sessions", " OR "+c.store.stamp("r.wrap_until")+" <> coalesce("+m("until")+", '')"), "has not the end of its event", sessionName},
-		{"offer", " FROM " + t("offers") + " r WHERE r.received_at < r.made_at OR r.received_at > r.ended_at", "was received before or after it lived", offerName},
-		{"request", " FROM " + t("requests") + " r LEFT JOIN (SELECT request, count(*) AS n, min(made_at) AS first, " +
-			"min(CASE WHEN state = 'accepted' THEN ended_at END) AS answered FROM " + t("offers") + " GROUP BY request) o ON o.request = r.request " +
-			"WHERE r.attempts <> coalesce(o.n, 0) OR r.first_offer_at IS DISTINCT FROM o.first OR r.assigned_at IS DISTINCT FROM o.answered",
-			"does not agree with its offers", requestName},
-	} {
-		err := c.store.query(ctx, "SELECT r."+q.id+q.from, nil, func(scan func(...any) error) error {
+	for _, q := range c.deskQueries() {
+		err := c.store.query(ctx, q.sql, nil, func(scan func(...any) error) error {
 			var id int64
 			if err := scan(&id); err != nil {
 				return err
 			}
-			c.differ("%s: %s", q.name(uint64(id)), q.what)
+			c.differ("table %ss, row %s=%d: %s", q.id, q.id, id, q.what)
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("compare %ss with their events: %w", q.id, err)
 		}
 	}
-	return nil
+	sql := "SELECT r.realm, r.desk, r.agent" + c.joined("agents", "seq") + "e.at <> r.at"
+	return c.store.query(ctx, sql, nil, func(scan func(...any) error) error {
+		var key agentKey
+		if err := scan(&key.realm, &key.desk, &key.agent); err != nil {
+			return err
+		}
+		c.differ("%s: at is not that of its event", key.name())
+		return nil
+	})
+}
+
+// joined is a table's rows with the events that a column of theirs names.
+func (c *checker) joined(table, column string) string {
+	return " FROM " + c.store.table(table) + " r JOIN " + c.store.table("events") + " e ON e.seq = r." + column + " WHERE "
+}
+
+// deskQuery finds the ids of rows that are wrong.
+type deskQuery struct{ id, what, sql string }
+
+func (c *checker) deskQueries() (list []deskQuery) {
+	m := c.store.member
+	add := func(id, what, from, where string) {
+		list = append(list, deskQuery{id, what, "SELECT r." + id + from + where})
+	}
+	made := func(id, at, kind string, members ...string) {
+		where := "e.kind <> '" + kind + "' OR e.at <> r." + at + " OR e.realm <> r.realm"
+		for _, name := range members {
+			where += " OR cast(" + m(name) + " AS text) <> cast(r." + name + " AS text)"
+		}
+		add(id, "is not what the event that made it says", c.joined(id+"s", id), where)
+		add(id, "at is not that of its event", c.joined(id+"s", "seq"), "e.at <> r.at")
+	}
+	made("request", "made_at", "request_made", "desk", "client")
+	made("offer", "made_at", "offer_made", "desk", "request", "agent")
+	made("session", "began_at", "offer_accepted", "desk", "request", "offer", "agent", "client")
+	ended := func(id, more string) {
+		add(id, "has not the end that its event says", c.joined(id+"s", "seq"), "r.ended_at IS NOT NULL AND (e.at <> r.ended_at OR coalesce(r.cause, '') <> coalesce("+
+			m("cause")+", '') OR coalesce(r.reason, '') <> coalesce("+m("reason")+", '') OR "+more+")")
+	}
+	ended("request", "r.state <> "+m("request_state"))
+	ended("offer", "r.state <> coalesce("+m("outcome")+", 'accepted') OR coalesce(r.session, e.seq) <> e.seq")
+	ended("session", c.store.stamp("r.wrap_until")+" <> coalesce("+m("until")+", '')")
+	offers := " FROM " + c.store.table("offers") + " r WHERE "
+	add("offer", "was received before or after it lived", offers, "r.received_at < r.made_at OR r.received_at > r.ended_at")
+	add("request", "does not agree with its offers", " FROM "+c.store.table("requests")+" r LEFT JOIN (SELECT request, count(*) AS n, min(made_at) AS first, "+
+		"min(CASE WHEN state = 'accepted' THEN ended_at END) AS answered FROM "+c.store.table("offers")+" GROUP BY request) o ON o.request = r.request WHERE ",
+		"r.attempts <> coalesce(o.n, 0) OR r.first_offer_at IS DISTINCT FROM o.first OR r.assigned_at IS DISTINCT FROM o.answered")
+	return list
 }

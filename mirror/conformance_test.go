@@ -68,6 +68,31 @@ func (db *database) do(tb testing.TB, query string) string {
 	return rows[0]
 }
 
+// try runs SQL and gives its error.
+func (db *database) try(query string) error {
+	ctx := context.Background()
+	if db.pg {
+		conn, err := pgx.Connect(ctx, db.cfg.URL)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(ctx)
+		_, err = conn.Exec(ctx, "SET search_path = public, holdfast; "+query)
+		return err
+	}
+	uri, err := sqliteURI(strings.TrimPrefix(db.cfg.URL, "sqlite:"))
+	if err != nil {
+		return err
+	}
+	conn, err := sql.Open("sqlite", uri+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Exec(query)
+	return err
+}
+
 // rows runs SQL and gives each row as text. It goes around the mirror, as a customer does.
 func (db *database) rows(tb testing.TB, query string) (out []string) {
 	tb.Helper()
@@ -180,6 +205,9 @@ func TestMirrorIsTheFoldOfTheLog(t *testing.T) {
 			db.cfg.BatchRows = []int{1, 7, 60, 100_000}[seed%4]
 			db.mirrorAll(t, log)
 			report := db.same(t, log)
+			if report.Desks != 2*worldDesks || report.Agents < worldDesks*worldAgents || report.Requests < 50 || report.Offers < 50 || report.Sessions < 2 {
+				t.Fatalf("compared too little of the desks: %+v", report)
+			}
 			if report.Events != log.end.Seq || report.Claims < 50 || report.Pools != 2*worldPools || report.Realms != 2 {
 				t.Fatalf("compared too little: %+v", report)
 			}
@@ -189,7 +217,11 @@ func TestMirrorIsTheFoldOfTheLog(t *testing.T) {
 		}
 		for _, name := range []string{"started", "realm_put", "pool_put", "seated", "seated+swap", "waiting", "waiting+swap",
 			"seat_offered", "seat_offered+swap", "released", "released+swap", "wait becomes swap", "staff", "put while offered",
-			"start while offered", "entered", "drawn", "drawn seated", "drawn waiting", "drawn released"} {
+			"start while offered", "entered", "drawn", "drawn seated", "drawn waiting", "drawn released",
+			"agent_removed", "agent_ready", "agent_heard", "offer_received", "offer_accepted", "offer rejected agent", "offer rejected going_away",
+			"offer rescinded client", "offer rescinded max_wait", "offer revoked undelivered", "offer revoked removal", "offer timed_out deadline",
+			"session done agent", "session queued agent_lost", "session aborted no_show", "request expired max_attempts",
+			"request all_declined nobody_left", "request cancelled grace", "request cancelled restart"} {
 			if seen[name] == 0 {
 				t.Errorf("no history had %q", name)
 			}

@@ -45,7 +45,8 @@ func TestExactlyOnce(t *testing.T) {
 					break
 				}
 			}
-			for _, step := range []string{"begin", "cursor", "events", "pools", "vacated", "claims", "counts", "commit", "committed"} {
+			for _, step := range []string{"begin", "cursor", "events", "pools", "vacated", "claims", "counts", "desks", "agents",
+				"requests", "offers", "sessions", "commit", "committed"} {
 				if !fired[step] {
 					t.Errorf("step %s never failed", step)
 				}
