@@ -94,8 +94,15 @@ func (d *desk) keeps(topics []string) *topic {
 	return nil
 }
 
-// retopic gives the desk the topics of its configuration. Rings are made anew in the order of the old.
+// retopic gives the desk the topics of its configuration. If they are others, rings are made anew in the order of the old.
 func (d *desk) retopic(now stamp) {
+	names := append([]string{""}, d.config.Topics...)
+	if slices.EqualFunc(d.topics, names, func(p *topic, name string) bool { return p.name == name }) {
+		for _, p := range d.topics {
+			p.version = now.seq
+		}
+		return
+	}
 	var ready []*agent
 	if len(d.topics) > 0 {
 		for l := d.topics[0].ring.first(); l != nil; l = d.topics[0].ring.after(l) {
@@ -105,7 +112,6 @@ func (d *desk) retopic(now stamp) {
 	for _, a := range ready {
 		a.leave(now)
 	}
-	names := append([]string{""}, d.config.Topics...)
 	topics := make([]*topic, len(names))
 	for i, name := range names {
 		if topics[i] = d.find(name); topics[i] == nil {

@@ -35,7 +35,8 @@ func (s *State) applyRequest(now stamp, e *Event, d *desk) error {
 	d.requests.add(r.id, r)
 	d.asks[Queued]++
 	p.live++
-	c.live, c.all = append(c.live, r), append(c.all, r)
+	c.live = append(c.live, r)
+	c.all.add(r.id, r)
 	s.keepRequest(r, now)
 	return nil
 }

@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -224,7 +223,7 @@ func (s *State) checkTallies() error {
 			if r.ask.Key != "" {
 				keys++
 			}
-			if _, there := slices.BinarySearchFunc(r.client.all, r.id, func(r *request, id uint64) int { return cmp.Compare(r.id, id) }); !there || slices.Contains(r.client.live, r) != r.course.state.Live() ||
+			if all := r.client.all.from(r.id); len(all) == 0 || all[0].of != r || slices.Contains(r.client.live, r) != r.course.state.Live() ||
 				s.clients[r.client.name] != r.client {
 				return fmt.Errorf("tally: request %d of %q is not among theirs", r.id, r.client.name)
 			}
@@ -259,12 +258,12 @@ func (s *State) checkClients() error {
 				return fmt.Errorf("client %q has two live requests at desk %q, or out of order", name, r.desk.name)
 			}
 		}
-		for i, r := range c.all {
-			if i > 0 && c.all[i-1].id >= r.id || s.ids[r.id] != r {
+		for i, row := range c.all.rows {
+			if i > 0 && c.all.rows[i-1].number >= row.number || row.of != nil && s.ids[row.number] != row.of {
 				return fmt.Errorf("client %q has requests out of order", name)
 			}
 		}
-		if len(c.all) == 0 {
+		if c.all.len() == 0 {
 			return fmt.Errorf("client %q has none", name)
 		}
 	}

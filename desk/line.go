@@ -119,6 +119,8 @@ type row[T any] struct {
 	of     *T
 }
 
+func (l *roll[T]) len() int { return len(l.rows) - l.holes }
+
 func (l *roll[T]) add(number uint64, of *T) { l.rows = append(l.rows, row[T]{number, of}) }
 
 // from gives the rows of this number and above.

@@ -207,7 +207,7 @@ func (s *State) forget(r *request) {
 		delete(s.keys, requestKey{r.desk, r.client.name, r.ask.Key})
 	}
 	r.desk.requests.remove(r.id)
-	if r.client.all = without(r.client.all, r); len(r.client.all) == 0 {
+	if r.client.all.remove(r.id); r.client.all.len() == 0 {
 		delete(s.clients, r.client.name)
 	}
 	s.requests--

@@ -52,7 +52,7 @@ func (s *State) WriteSnapshot(w io.Writer) error {
 				record()
 			}
 		}
-		number(len(d.requests.rows) - d.requests.holes)
+		number(d.requests.len())
 		for _, row := range d.requests.rows {
 			if row.of != nil {
 				b = row.of.appendTo(b)
@@ -389,7 +389,7 @@ func (s *State) index(r *request, name string) bool {
 	}
 	s.requests++
 	d.requests.add(r.id, r)
-	c.all = append(c.all, r)
+	c.all.add(r.id, r)
 	r.timer = timer{kind: timerOfRequest, id: r.id, owner: r}
 	if !r.course.state.Live() {
 		s.finished.push(r)
@@ -436,7 +436,7 @@ func (s *State) derive() {
 	slices.SortFunc(s.finished.rows, func(a, b *request) int { return cmp.Compare(a.seq, b.seq) })
 	byID := func(a, b *request) int { return cmp.Compare(a.id, b.id) }
 	for _, c := range s.clients {
-		slices.SortFunc(c.all, byID)
+		slices.SortFunc(c.all.rows, func(a, b row[request]) int { return cmp.Compare(a.number, b.number) })
 		slices.SortFunc(c.live, byID)
 	}
 	for _, d := range s.order {

@@ -85,7 +85,7 @@ type topic struct {
 type client struct {
 	name string
 	live []*request // at most one of each desk
-	all  []*request // by id
+	all  roll[request]
 }
 
 // NewState is a realm without desks.

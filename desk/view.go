@@ -213,11 +213,11 @@ func (s *State) OfClient(client string, since uint64, most int) []RequestView {
 		return nil
 	}
 	var rows []RequestView
-	for _, r := range c.all {
+	for _, row := range c.all.rows {
 		if len(rows) >= most {
 			break
 		}
-		if r.course.state.Live() || r.seq > since {
+		if r := row.of; r != nil && (r.course.state.Live() || r.seq > since) {
 			rows = append(rows, *r.view())
 		}
 	}
