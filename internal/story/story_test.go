@@ -23,10 +23,12 @@ type world struct {
 	stepper holdfast.Stepper
 	batch   holdfast.Batch
 	now     seat.Time
+	began   seat.Time
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: seat.TimeOf(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC))}
+	w.began = w.now
 	w.stepper.State = holdfast.NewState()
 	w.do("", holdfast.Start{Epoch: 1})
 	w.do("spring", holdfast.PutRealm{Limits: seat.DefaultLimits()})
@@ -41,7 +43,7 @@ func (w *world) do(realm string, body holdfast.Body) holdfast.Result {
 		w.t.Fatal(err)
 	}
 	for _, r := range w.stepper.State.Realms() {
-		for next, ok := r.Seats.NextDue(); ok && next <= w.now; next, ok = r.Seats.NextDue() {
+		for next, ok := r.NextDue(); ok && next <= w.now; next, ok = r.NextDue() {
 			w.stepper.Due(r, w.now, w.now, &w.batch)
 		}
 	}
@@ -168,7 +170,7 @@ func lots(w *world) string {
 
 func TestStories(t *testing.T) {
 	t.Parallel()
-	for name, play := range map[string]func(*world) string{"line": line, "offers": offers, "staff": staff, "swaps": swaps, "lots": lots} {
+	for name, play := range map[string]func(*world) string{"line": line, "offers": offers, "staff": staff, "swaps": swaps, "lots": lots, "requests": requests, "agents": agents} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := strings.TrimSpace(play(newWorld(t))) + "\n"
