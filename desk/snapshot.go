@@ -22,8 +22,10 @@ import (
 //	    uv idle seq · uv idle at · uv not before · uv until · uv seq · uv at · conns
 //	  uv requests, each a record: uv id · str client · Ask · u8 state · u8 cause · u8 away since a start · uv made
 //	    uv expires · uv until · uv seq · uv at · str reason · conns
-//	    uv offers, each: uv id · str agent · u8 state · u8 cause · u8 received · uv made · uv end · uv receipt · uv session · str reason
-//	    uv sessions, each: uv id · uv offer · str agent · u8 state · u8 cause · u8 joined · uv began · uv join by · uv ended · str reason
+//	    uv offers, each: uv id · str agent · u8 state · u8 cause · u8 received · uv made · uv end · uv receipt · uv session
+//	      str reason
+//	    uv sessions, each: uv id · uv offer · str agent · u8 state · u8 cause · u8 joined · uv began · uv join by · uv ended
+//	      str reason
 
 // maxRecord bounds a record in bytes: a request with MaxAttempts offers and as many sessions, each with a reason.
 const maxRecord = 2*MaxAttempts*(MaxReason+2*MaxID) + 8<<10
@@ -328,7 +330,8 @@ func (d *desk) decodeSessions(rec *rule.Decoder, r *request) {
 		rec.Fail()
 	}
 	for ; count > 0 && !rec.Bad; count-- {
-		stay := session{id: rec.Uvarint(), offer: rec.Uvarint(), agent: d.nameOf(rec.String(MaxID)), then: RequestState(rec.Byte()), cause: Cause(rec.Byte())}
+		stay := session{id: rec.Uvarint(), offer: rec.Uvarint(), agent: d.nameOf(rec.String(MaxID)), then: RequestState(rec.Byte()),
+			cause: Cause(rec.Byte())}
 		joined := rec.Byte()
 		stay.joined = joined == 1
 		stay.began, stay.joinBy, stay.ended = rec.Time(), rec.Time(), rec.Time()
