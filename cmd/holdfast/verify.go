@@ -91,6 +91,7 @@ func (a *audit) database(ctx context.Context, url, flag string) {
 	a.report.Database = &databaseReport{
 		URL: hidePassword(url), Cursor: report.Cursor.Seq, Behind: report.Behind,
 		Realms: report.Realms, Pools: report.Pools, Claims: report.Claims, Events: report.Events,
+		Desks: report.Desks, Agents: report.Agents, Requests: report.Requests, Offers: report.Offers, Sessions: report.Sessions,
 	}
 	if err != nil {
 		a.violate("J7", report.Cursor.Seq, "the database could not be compared: %v", err)

@@ -48,6 +48,12 @@ type databaseReport struct {
 	Pools  uint64 `json:"pools"`
 	Claims uint64 `json:"claims"`
 	Events uint64 `json:"events"`
+	// The rows of desks.
+	Desks    uint64 `json:"desks"`
+	Agents   uint64 `json:"agents"`
+	Requests uint64 `json:"requests"`
+	Offers   uint64 `json:"offers"`
+	Sessions uint64 `json:"sessions"`
 }
 
 // text is the report for a person.
@@ -78,6 +84,9 @@ func (r *verifyReport) text() string {
 	} else {
 		line("database", "%s: %d realms, %d pools, %d claims, %d events, as of event %d; %d more are not recorded yet", d.URL,
 			d.Realms, d.Pools, d.Claims, d.Events, d.Cursor, d.Behind)
+		if d.Desks > 0 {
+			line("", "%d desks, %d agents, %d requests, %d offers, %d sessions", d.Desks, d.Agents, d.Requests, d.Offers, d.Sessions)
+		}
 	}
 	if r.Found == 0 {
 		b.WriteString("Nothing is wrong.\n")
