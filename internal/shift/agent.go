@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"holdfast/desk"
 )
 
 // agent is one employee: goes online, answers offers as people do, talks, pauses, loses the connection and comes back.
@@ -163,7 +165,7 @@ func (a *agent) offered(line []byte, now time.Duration) {
 	case answerMiss, answerMute:
 		return
 	case answerLate:
-		think = offerTime(cfg) + 2*time.Second
+		think = offerTime(cfg) + desk.Slack + 300*time.Millisecond
 	}
 	if think == 0 {
 		a.respond(id, a.answer)

@@ -22,6 +22,7 @@ type client struct {
 	busy    bool   // live, or something that they asked is not answered
 	request uint64 // 0: not known yet
 	session uint64
+	watches bool // subscribed to the availability
 	away    time.Duration
 	calls   []call
 }
@@ -55,14 +56,10 @@ func (c *client) beginLocked(a arrival) {
 	c.calls = append(c.calls, call{sent: f.now()})
 	f.tally.came.Add(1)
 	f.tally.live.Add(1)
-	watches := !f.cfg.Calm && c.rng.IntN(10) == 0
-	if watches {
+	if c.watches = !f.cfg.Calm && c.rng.IntN(10) == 0; c.watches {
 		c.askLocked(doSubscribe, 0)
 	}
 	c.askLocked(doRequest, 0)
-	if watches {
-		c.askLocked(doUnsubscribe, 0)
-	}
 	if c.conn == nil {
 		c.comeLocked()
 	}
@@ -229,6 +226,9 @@ func (c *client) endLocked(outcome string, now time.Duration) {
 	last.ended, last.outcome = now, outcome
 	c.live = false
 	c.floor.tally.live.Add(-1)
+	if c.watches {
+		c.askLocked(doUnsubscribe, 0)
+	}
 	c.freeLocked()
 }
 

@@ -108,6 +108,11 @@ func (c *Config) Validate() error {
 // mostClients bounds what a shift keeps in memory.
 const mostClients = 5_000_000
 
+// crowd is a time for each connection, together.
+func (c *Config) crowd(each time.Duration) time.Duration {
+	return time.Duration(c.Desks*c.Agents+c.Clients) * each
+}
+
 // life turns a time in life into one in the shift.
 func (c *Config) life(d time.Duration) time.Duration {
 	return time.Duration(math.Round(float64(d) / c.Compress))

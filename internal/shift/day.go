@@ -11,12 +11,41 @@ import (
 
 // perform plays the shift, then compares.
 func (s *performance) perform(ctx context.Context) (*Summary, error) {
+	if err := s.act(ctx); err != nil {
+		return nil, err
+	}
+	s.progress.Phase("checking", 0, nil)
+	log, err := s.readLog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.judge(log)
+	if err != nil {
+		return nil, err
+	}
+	return summarize(s, v), nil
+}
+
+// judge compares everything with the log.
+func (s *performance) judge(log source) (*verdict, error) {
+	v, err := verify(s.floor, log)
+	if err != nil {
+		return nil, err
+	}
+	v.gaps()
+	v.undone(&s.left)
+	return v, nil
+}
+
+// act plays the shift until everybody has left.
+func (s *performance) act(ctx context.Context) error {
 	f := s.floor
 	if err := s.sitDown(); err != nil {
-		return nil, err
+		return s.why(err)
 	}
 	s.progress.Phase("shift", len(s.plan.arrivals), func() int { return int(f.tally.came.Load() - f.tally.live.Load()) })
 	ended := make(chan error, 1)
+	s.opened = f.now()
 	go func() {
 		err := s.interrupt(f.ctx)
 		if err != nil {
@@ -24,30 +53,17 @@ func (s *performance) perform(ctx context.Context) (*Summary, error) {
 		}
 		ended <- err
 	}()
-	s.opened = f.now()
 	err := s.arrive()
 	s.closed = f.now()
 	if err = errors.Join(err, <-ended); err != nil {
-		return nil, s.why(err)
+		return s.why(err)
 	}
 	s.progress.Phase("closing", 0, nil)
 	if err := s.wrapUp(ctx); err != nil {
-		return nil, s.why(err)
+		return s.why(err)
 	}
-	s.settled = f.now()
-	s.progress.Phase("checking", 0, nil)
 	f.close()
-	log, err := s.readLog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	v, err := verify(f, log)
-	if err != nil {
-		return nil, err
-	}
-	v.unheardEnds(s.unheard)
-	v.undone(&s.left)
-	return summarize(s, v), nil
+	return nil
 }
 
 // why is the reason that everything was ended for, if it was.
@@ -174,9 +190,7 @@ func (s *performance) wrapUp(ctx context.Context) error {
 	if err != nil && !errors.Is(err, errStuck) {
 		return err
 	}
-	s.unheard = f.unheard(err)
-	if err != nil {
-		s.left = counts{}
+	if err != nil { // what is left undone is a violation
 		return s.askLeft(ctx)
 	}
 	for _, a := range f.hands.agents {
@@ -223,26 +237,6 @@ func (f *floor) notAtRest() (n int) {
 		}
 	}
 	return n
-}
-
-// unheard is a request of which the client did not hear the end.
-type unheard struct {
-	who     string
-	request uint64
-}
-
-func (f *floor) unheard(why error) (all []unheard) {
-	if why == nil {
-		return nil
-	}
-	for _, c := range f.hands.clients {
-		c.mu.Lock()
-		if c.live {
-			all = append(all, unheard{c.name, c.request})
-		}
-		c.mu.Unlock()
-	}
-	return all
 }
 
 // counts are those of all desks together.

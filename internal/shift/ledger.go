@@ -18,10 +18,22 @@ type ledger struct {
 	sessions map[uint64]*sessionEntry
 	offered  map[uint64]uint64 // by pending offer: its request
 	lines    lines
+	last     lastHeard
 
 	checks map[string]uint64
 	list   []sim.Violation
 	found  int
+}
+
+// lastHeard is what was heard last of each request and each agent, by the place in the log.
+type lastHeard struct {
+	requests map[uint64]lastState
+	agents   map[string]lastState
+}
+
+type lastState struct {
+	asOf  uint64
+	state string
 }
 
 type requestEntry struct {
@@ -58,7 +70,7 @@ type point struct {
 
 func newLedger(realm string) *ledger {
 	return &ledger{realm: realm, agents: map[string]string{}, requests: map[uint64]requestEntry{}, sessions: map[uint64]*sessionEntry{},
-		offered: map[uint64]uint64{}, checks: map[string]uint64{}, lines: lines{waiting: map[uint64]bool{}}}
+		offered: map[uint64]uint64{}, last: lastHeard{map[uint64]lastState{}, map[string]lastState{}}, checks: map[string]uint64{}, lines: lines{waiting: map[uint64]bool{}}}
 }
 
 // pointEvery is how fine the report draws: 50 ms of the log's time.
@@ -175,8 +187,14 @@ func (l *ledger) wait(request uint64, waits bool) {
 	p.now.waiting--
 }
 
-// heard compares a session that was shown: whose it is, and whether it is over.
+// heard notes what was heard last, and compares a session that was shown: whose it is, and whether it is over.
 func (l *ledger) heard(h *heard) {
+	if r := h.Request; r != nil && h.AsOf >= l.last.requests[r.ID].asOf {
+		l.last.requests[r.ID] = lastState{h.AsOf, r.State.String()}
+	}
+	if a := h.Agent; a != nil && h.AsOf >= l.last.agents[h.To].asOf {
+		l.last.agents[h.To] = lastState{h.AsOf, a.State.String()}
+	}
 	s := h.session
 	if s == nil {
 		return

@@ -156,11 +156,13 @@ const (
 )
 
 // offerTime is how long an agent of the shift has to answer.
-func offerTime(cfg *Config) time.Duration { return max(cfg.life(20*time.Second), 4*time.Second) }
+func offerTime(cfg *Config) time.Duration {
+	return max(cfg.life(20*time.Second), 2*time.Second+cfg.crowd(100*time.Microsecond))
+}
 
 // restartGrace is how long everybody has to come back after a kill: they all dial at once.
 func restartGrace(cfg *Config) time.Duration {
-	return 3*time.Second + time.Duration(cfg.Desks*cfg.Agents+cfg.Clients)*500*time.Microsecond
+	return 3*time.Second + cfg.crowd(500*time.Microsecond)
 }
 
 func queueLimit(cfg *Config) int {

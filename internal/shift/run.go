@@ -79,11 +79,9 @@ type measured struct {
 	connecting time.Duration
 	opened     time.Duration // the first client may come
 	closed     time.Duration // the last one has come
-	settled    time.Duration // everybody has gone home
 	empty      int64         // the server's resident bytes before anybody was connected, and when all agents were
 	full       int64
 	outages    []outage
-	unheard    []unheard
 	left       counts // what the server says at the end
 }
 

@@ -96,11 +96,15 @@ func verify(f *floor, log source) (*verdict, error) {
 	return v, nil
 }
 
-// unheardEnds: everybody who asked must hear how it ended.
-func (v *verdict) unheardEnds(all []unheard) {
-	for _, u := range all {
-		state := v.requests[u.request].state
-		v.look("D5", false, "%s never heard the end of request %d, which is %q by the log", u.who, u.request, state)
+// gaps is D5: what everybody heard last is how it stands. Every request has ended, and its client knows how; every agent knows
+// their state.
+func (v *verdict) gaps() {
+	for id, r := range v.requests {
+		v.look("D5", ended([]byte(r.state)), "request %d of %s is still %s when all are gone", id, r.client, r.state)
+		v.look("D5", v.last.requests[id].state == r.state, "%s heard last that request %d is %q; by the log it is %s", r.client, id, v.last.requests[id].state, r.state)
+	}
+	for name, state := range v.agents {
+		v.look("D5", v.last.agents[name].state == state, "%s heard last that they are %q; by the log they are %s", name, v.last.agents[name].state, state)
 	}
 }
 
