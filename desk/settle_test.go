@@ -1,0 +1,93 @@
+package desk
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestSettleInTurns: what waits at the end of a warm-up is settled in the order of the line, no turn makes more events than
+// it may, and nobody comes between.
+func TestSettleInTurns(t *testing.T) {
+	const each = 2_500
+	g := newStage(t)
+	config := DefaultConfig()
+	config.Policy, config.QueueLimit, config.WarmUp = Queue, MaxQueue, 2*time.Second
+	g.do(PutDesk{"acme", config})
+	for i := range each {
+		name := fmt.Sprintf("a%04d", i)
+		g.step(PutAgent{"acme", name, Profile{Reach: Push}})
+		g.step(Online{"acme", name, 0})
+	}
+	g.start()
+	for i := range each {
+		g.step(Request{"acme", fmt.Sprintf("c%04d", i), 0, Ask{Reach: Push, Priority: uint8(i % 2)}})
+	}
+	g.check("before")
+	if d, _ := g.s.Desk("acme"); d.Waiting != each {
+		t.Fatalf("%d wait in the warm-up", d.Waiting)
+	}
+	before := len(g.log)
+	g.pass(2 * time.Second)
+	var asked []string
+	for _, l := range g.log[before:] {
+		asked = append(asked, l.e.Agent+" "+l.e.Client)
+	}
+	want := make([]string, each)
+	for i := range each / 2 {
+		want[i], want[each/2+i] = fmt.Sprintf("a%04d c%04d", i, 2*i+1), fmt.Sprintf("a%04d c%04d", each/2+i, 2*i)
+	}
+	if !slices.Equal(asked, want) {
+		t.Fatalf("%d offers, %v …", len(asked), asked[:min(10, len(asked))])
+	}
+	again, err := ReadSnapshot(bufio.NewReader(bytes.NewReader(snapshotOf(t, g.s))))
+	if err != nil || !bytes.Equal(snapshotOf(t, again), snapshotOf(t, g.s)) {
+		t.Fatal("the snapshot is of another state", err)
+	}
+}
+
+// TestForget: a request that has ended stays for KeepFinished, with its key, and then leaves with all its numbers, a few with
+// each event.
+func TestForget(t *testing.T) {
+	g := newStage(t)
+	config := DefaultConfig()
+	config.WrapUp, config.MaxWait = 0, time.Hour
+	g.do(PutDesk{"acme", config})
+	g.do(PutAgent{"acme", "eve", Profile{Reach: Push}})
+	g.do(Online{"acme", "eve", 0})
+	ask := Request{"acme", "zoe", 0, Ask{Reach: Push, Key: "k"}}
+	first := g.do(ask).Request
+	session := g.do(AcceptOffer{"acme", "eve", 0, first.Offer}).Session.ID
+	g.do(Finish{Desk: "acme", Session: session})
+	const more = 3 * purgeStep
+	for i := range more {
+		id := g.do(Request{"acme", fmt.Sprint("c", i), 0, Ask{Reach: Push}}).Request.ID
+		g.do(Cancel{Desk: "acme", Request: id})
+	}
+	g.pass(KeepFinished)
+	if again := g.do(ask).Request; again.ID != first.ID || again.State != Done {
+		t.Fatalf("%+v", again)
+	}
+	touch := func() { g.do(PutAgent{"acme", fmt.Sprint("a", g.seq), Profile{}}) }
+	touch()
+	if _, _, n := g.s.Counts(); n != 1+more {
+		t.Fatalf("%d requests are left at the last instant", n)
+	}
+	g.pass(time.Microsecond)
+	touch()
+	if _, _, n := g.s.Counts(); n != 1+more-purgeStep {
+		t.Fatalf("%d requests are left after one event", n)
+	}
+	for range 3 {
+		touch()
+	}
+	if _, _, n := g.s.Counts(); n != 0 || g.s.ids.count != 0 || len(g.s.keys) != 0 || len(g.s.clients) != 0 {
+		t.Fatalf("%d requests are left, %d numbers, %d keys, %d clients", n, g.s.ids.count, len(g.s.keys), len(g.s.clients))
+	}
+	if again := g.do(ask).Request; again.ID == first.ID || again.State != Offering {
+		t.Fatalf("%+v", again)
+	}
+}
