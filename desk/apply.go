@@ -21,7 +21,7 @@ func (s *State) Apply(seq uint64, at Time, e *Event) error {
 	r := refs{desk: s.desks[e.Desk]}
 	if r.desk != nil {
 		r.agent = r.desk.agents[e.Agent]
-		if q := s.ids[e.Request]; q != nil && q.id == e.Request && q.desk == r.desk {
+		if q := s.ids.find(e.Request); q != nil && q.id == e.Request && q.desk == r.desk {
 			r.request = q
 		}
 	}

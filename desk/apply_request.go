@@ -30,7 +30,7 @@ func (s *State) applyRequest(now stamp, e *Event, d *desk) error {
 	if r.ask.Key != "" {
 		s.keys[requestKey{d, c.name, r.ask.Key}] = r
 	}
-	s.ids[r.id] = r
+	s.ids.put(r.id, r)
 	s.requests++
 	d.requests.add(r.id, r)
 	d.asks[Queued]++
@@ -68,8 +68,11 @@ func (s *State) applyOffer(now stamp, e *Event, r refs) error {
 	if a == nil || !a.inRing || q.course.state != Queued {
 		return fmt.Errorf("request %d is offered to %q at desk %q, but one of them is not free", e.Request, e.Agent, e.Desk)
 	}
+	if q.offers == nil {
+		q.offers = q.firstOffer[:0]
+	}
 	q.offers = append(q.offers, offer{id: now.seq, agent: a.name, made: now.at, end: e.Until, receipt: e.Receipt})
-	s.ids[now.seq] = q
+	s.ids.put(now.seq, q)
 	a.turn(Init)
 	a.current, q.agent = q, a
 	q.turn(Offering)
@@ -110,9 +113,12 @@ func (s *State) applyOfOffer(now stamp, e *Event, r *request) error {
 		o.received = true
 	case OfferAccepted:
 		o.state, o.session = Accepted, now.seq
+		if r.sessions == nil {
+			r.sessions = r.firstSession[:0]
+		}
 		r.sessions = append(r.sessions, session{id: now.seq, offer: o.id, agent: a.name, began: now.at, joinBy: e.Until,
 			joined: e.Until == 0, then: Assigned})
-		s.ids[now.seq] = r
+		s.ids.put(now.seq, r)
 		r.turn(Assigned)
 		r.absence = absence{}
 		a.turn(Busy)

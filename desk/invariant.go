@@ -243,9 +243,9 @@ func (s *State) checkTallies() error {
 		}
 		agents += len(d.agents)
 	}
-	if agents != s.agents || requests != s.requests || ids != len(s.ids) || keys != len(s.keys) {
+	if agents != s.agents || requests != s.requests || ids != s.ids.count || keys != len(s.keys) {
 		return fmt.Errorf("tally: %d agents, %d requests, %d ids, %d keys; counted %d, %d, %d, %d",
-			agents, requests, ids, keys, s.agents, s.requests, len(s.ids), len(s.keys))
+			agents, requests, ids, keys, s.agents, s.requests, s.ids.count, len(s.keys))
 	}
 	return s.checkClients()
 }
@@ -259,7 +259,7 @@ func (s *State) checkClients() error {
 			}
 		}
 		for i, row := range c.all.rows {
-			if i > 0 && c.all.rows[i-1].number >= row.number || row.of != nil && s.ids[row.number] != row.of {
+			if i > 0 && c.all.rows[i-1].number >= row.number || row.of != nil && s.ids.find(row.number) != row.of {
 				return fmt.Errorf("client %q has requests out of order", name)
 			}
 		}

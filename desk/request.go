@@ -6,16 +6,23 @@ import "slices"
 type request struct {
 	id uint64
 	whose
-	ask      Ask
-	course   course
-	conns    []uint64
-	absence         // of the client
-	agent    *agent // Offering, Assigned
-	offers   []offer
-	sessions []session
-	made     Time
-	timer    timer
+	ask     Ask
+	course  course
+	conns   []uint64
+	absence        // of the client
+	agent   *agent // Offering, Assigned
+	past
+	made  Time
+	timer timer
 	stamp
+}
+
+// past is a request's offers and sessions, the last one last. Most have one of each, which lies in the request itself.
+type past struct {
+	offers       []offer
+	sessions     []session
+	firstOffer   [1]offer
+	firstSession [1]session
 }
 
 // whose is where a request belongs.
@@ -196,12 +203,12 @@ func (s *State) finish(r *request, then RequestState, cause Cause, reason string
 
 // forget takes a request that has ended out of the state.
 func (s *State) forget(r *request) {
-	delete(s.ids, r.id)
+	s.ids.drop(r.id)
 	for i := range r.offers {
-		delete(s.ids, r.offers[i].id)
+		s.ids.drop(r.offers[i].id)
 	}
 	for i := range r.sessions {
-		delete(s.ids, r.sessions[i].id)
+		s.ids.drop(r.sessions[i].id)
 	}
 	if r.ask.Key != "" {
 		delete(s.keys, requestKey{r.desk, r.client.name, r.ask.Key})

@@ -298,7 +298,7 @@ func (s *State) readRequest(in *reader, d *desk) {
 		last = d.requests.rows[n-1].number
 	}
 	if r.topic == nil || rule.ValidID("client", client) != nil || int(r.course.state) >= RequestStates || !r.course.cause.known() ||
-		started > 1 || r.id <= last || r.id > s.seq || s.ids[r.id] != nil || !d.holds(r) || !s.index(r, client) {
+		started > 1 || r.id <= last || r.id > s.seq || s.ids.find(r.id) != nil || !d.holds(r) || !s.index(r, client) {
 		in.err = errSnapshot
 	}
 }
@@ -409,12 +409,12 @@ func (s *State) index(r *request, name string) bool {
 
 // indexIDs: ids are numbers of events, each of one thing, and rise.
 func (s *State) indexIDs(r *request) bool {
-	s.ids[r.id] = r
+	s.ids.put(r.id, r)
 	taken := func(id, before uint64) bool {
-		if id <= before || id > s.seq || s.ids[id] != nil {
+		if id <= before || id > s.seq || s.ids.find(id) != nil {
 			return true
 		}
-		s.ids[id] = r
+		s.ids.put(id, r)
 		return false
 	}
 	before := r.id

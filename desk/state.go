@@ -6,6 +6,7 @@ type Turn struct {
 	Clock  Time    // of Due: the real time, not before Now: the time to answer an offer runs from here; elsewhere it is Now
 	Seq    uint64  // the last event before this turn
 	Events []Event // made so far; the caller reuses the slice between turns
+	ask    Ask     // of the request that the turn makes: an event points to it
 	bytes  int     // the size of Events on the log, no less
 }
 
@@ -33,7 +34,7 @@ type stamp struct {
 type State struct {
 	desks    map[string]*desk
 	order    []*desk // as they were made
-	ids      map[uint64]*request
+	ids      index
 	clients  map[string]*client
 	keys     map[requestKey]*request
 	timers   timers
@@ -92,7 +93,7 @@ type client struct {
 func NewState() *State {
 	return &State{
 		desks:   map[string]*desk{},
-		ids:     map[uint64]*request{},
+		ids:     index{leaves: map[uint64]*leaf{}},
 		clients: map[string]*client{},
 		keys:    map[requestKey]*request{},
 	}

@@ -102,7 +102,7 @@ func (s *State) answers(t *Turn, desk, name string, conn, id uint64) (a *agent, 
 	if refusal != "" {
 		return a, nil, nil, refusal
 	}
-	r = s.ids[id]
+	r = s.ids.find(id)
 	if r == nil || r.desk != a.desk {
 		return a, nil, nil, OfferClosed
 	}

@@ -26,9 +26,10 @@ func (s *State) request(t *Turn, c *Request) Result {
 	}
 	// From here on the request is taken.
 	id := t.next().seq
+	t.ask = c.Ask
 	s.emit(t, Event{Kind: RequestMade, Who: Who{Desk: d.name, Client: c.Client}, About: About{Conn: c.Conn},
-		Until: t.Now.Add(d.config.MaxWait), Content: Content{Ask: &c.Ask}}, refs{desk: d})
-	r := s.ids[id]
+		Until: t.Now.Add(d.config.MaxWait), Content: Content{Ask: &t.ask}}, refs{desk: d})
+	r := s.ids.find(id)
 	s.place(t, r)
 	return Result{Request: r.view()}
 }
@@ -103,7 +104,7 @@ func (s *State) requestAt(desk string, id uint64) (*request, Code) {
 	if d == nil {
 		return nil, UnknownDesk
 	}
-	r := s.ids[id]
+	r := s.ids.find(id)
 	if r == nil || r.id != id || r.desk != d {
 		return nil, UnknownRequest
 	}
@@ -177,7 +178,7 @@ func (s *State) finishSession(t *Turn, c *Finish) Result {
 
 // sessionAt finds a session of a desk.
 func (s *State) sessionAt(d *desk, id uint64) (*request, *session) {
-	r := s.ids[id]
+	r := s.ids.find(id)
 	if r == nil || r.desk != d {
 		return nil, nil
 	}

@@ -4,8 +4,8 @@ package desk
 const maxLook = 10_000
 
 func (d *desk) view() DeskView {
-	v := DeskView{Name: d.name, Config: d.config.clone(), States: d.states, Ready: d.topics[0].ring.count, Waiting: d.asks[Queued], Offering: d.asks[Offering],
-		Sessions: d.asks[Assigned], Seq: d.put.seq, At: d.put.at}
+	v := DeskView{Name: d.name, Config: d.config.clone(), States: d.states, Ready: d.topics[0].ring.count,
+		Waiting: d.asks[Queued], Offering: d.asks[Offering], Sessions: d.asks[Assigned], Seq: d.put.seq, At: d.put.at}
 	for _, n := range d.states {
 		v.Agents += n
 	}
@@ -226,7 +226,7 @@ func (s *State) OfClient(client string, since uint64, most int) []RequestView {
 
 // Offer shows one offer; false: it is not there (any more).
 func (s *State) Offer(desk string, id uint64) (OfferView, bool) {
-	d, r := s.desks[desk], s.ids[id]
+	d, r := s.desks[desk], s.ids.find(id)
 	if d == nil || r == nil || r.desk != d {
 		return OfferView{}, false
 	}
