@@ -85,13 +85,16 @@ func (h *Hub) WatchClient(realm, client, only string, conn uint64, since Cursor,
 }
 
 // Close ends the watch. What is on its way may still come, once.
-func (w *ClientWatch) Close() {
+func (w *ClientWatch) Close() { w.close() }
+
+// close is Close; false: it was closed before.
+func (w *ClientWatch) close() bool {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return
+		return false
 	}
 	w.closed, w.said.rows = true, nil
 	list := w.realm.clients[w.client]
@@ -109,6 +112,7 @@ func (w *ClientWatch) Close() {
 	}
 	w.waits = nil
 	w.hub.leaveLocked(w.realm)
+	return true
 }
 
 // waitLocked says at which desks the client is known to wait. Needs Hub.mu.

@@ -206,8 +206,9 @@ func (t *teller) tellAgent(l *agentLook, now desk.Time, asOf uint64) {
 func (t *teller) tellClient(l *clientLook, asOf uint64) {
 	w, h := l.watch, t.hub
 	if l.superseded {
-		w.Close()
-		w.to.Over(true)
+		if w.close() {
+			w.to.Over(true)
+		}
 		return
 	}
 	if l.join {

@@ -1,0 +1,637 @@
+package live_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"holdfast"
+	"holdfast/desk"
+	"holdfast/internal/live"
+	"holdfast/internal/wire"
+)
+
+// party is a device or a client's connection, and what it makes of what it is told.
+type party struct {
+	tb
+	mu       sync.Mutex // guards what follows
+	kinds    []string
+	agent    map[string]any
+	offer    string
+	requests map[string]map[string]any
+	cursor   uint64
+	over     int
+	joins    int
+	last     uint64
+}
+
+func newParty(t tb) *party { return &party{tb: t, requests: map[string]map[string]any{}} }
+
+func object(b []byte) (m map[string]any) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&m); err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func (p *party) Tell(kinds []string, asOf uint64, lines []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if asOf < p.last || p.over > 0 {
+		p.Errorf("told %v of %d after %d, over %d", kinds, asOf, p.last, p.over)
+	}
+	p.last = asOf
+	n := 0
+	for line := range bytes.Lines(lines) {
+		m := object(line)
+		if n >= len(kinds) || m["push"] != kinds[n] {
+			p.Errorf("%v: %s", kinds, line)
+			return
+		}
+		n++
+		p.kinds = append(p.kinds, m["push"].(string))
+		switch m["push"] {
+		case live.Agent:
+			p.agent = m
+		case live.Offer:
+			if p.offer != "" {
+				p.Errorf("offer %v while %s is pending", m, p.offer)
+			}
+			p.offer = fmt.Sprint(m["offer"])
+		case live.OfferClosed:
+			if fmt.Sprint(m["offer"]) != p.offer || m["state"] == "pending" {
+				p.Errorf("%v while %q is pending", m, p.offer)
+			}
+			p.offer = ""
+		case live.Request:
+			p.requests[fmt.Sprint(m["request"])] = m
+			at, _ := m["as_of"].(json.Number).Int64()
+			if uint64(at) < p.cursor {
+				p.Errorf("the cursor goes back from %d: %v", p.cursor, m)
+			}
+			p.cursor = uint64(at)
+		}
+	}
+	if n != len(kinds) {
+		p.Errorf("%d messages, %v", n, kinds)
+	}
+}
+
+func (p *party) Over(bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over++
+}
+
+func (p *party) Join() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.joins++
+}
+
+// take gives the kinds that were told since the last take.
+func (p *party) take() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.kinds
+	p.kinds = nil
+	return list
+}
+
+func (p *party) expect(kinds ...string) {
+	p.Helper()
+	if got := p.take(); !slices.Equal(got, kinds) {
+		p.Errorf("told %v, want %v", got, kinds)
+	}
+}
+
+func (w *world) desk(name string, change ...func(*desk.Config)) {
+	w.Helper()
+	cfg := desk.DefaultConfig()
+	cfg.WarmUp = 0
+	for _, f := range change {
+		f(&cfg)
+	}
+	w.do(desk.PutDesk{Desk: name, Config: cfg})
+}
+
+func queueing(c *desk.Config) { c.Policy, c.QueueLimit = desk.Queue, 100 }
+
+// online puts an agent who takes requests on a connection.
+func (w *world) online(name, agent string, conn uint64) {
+	w.Helper()
+	w.do(desk.PutAgent{Desk: name, Agent: agent})
+	w.do(desk.Attach{Desk: name, Agent: agent, Conn: conn})
+	w.do(desk.Online{Desk: name, Agent: agent, Conn: conn})
+}
+
+func (w *world) request(name, client string, conn uint64) *desk.RequestView {
+	w.Helper()
+	r := w.do(desk.Request{Desk: name, Client: client, Conn: conn}).Desk
+	if r.Refused() {
+		w.Fatalf("%+v", r.Refusal)
+	}
+	return r.Request
+}
+
+func agentOf(s *holdfast.State, name, agent string) desk.AgentView {
+	v, _ := s.Realm(term).Desks.Agent(name, agent)
+	return v
+}
+
+// TestAgentWatch: an agent hears how they stand and what is offered, confirmed; what their own answer tells is not told.
+func TestAgentWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		w.desk("d")
+		w.online("d", "eve", 1)
+		w.do(desk.Attach{Desk: "d", Agent: "eve", Conn: 2})
+		one, two := newParty(t), newParty(t)
+		first := w.hub.WatchAgent(term, "d", "eve", 1, one)
+		second := w.hub.WatchAgent(term, "d", "eve", 2, two)
+		one.expect(live.Agent)
+		two.expect(live.Agent)
+		w.gate.close()
+		w.request("d", "zoe", 9)
+		one.expect()
+		w.gate.open()
+		one.expect(live.Agent, live.Offer)
+		two.expect(live.Agent, live.Offer)
+		var offer uint64
+		w.engine.Read(func(s *holdfast.State) { offer = agentOf(s, "d", "eve").Offer.ID })
+		w.do(desk.Receive{Desk: "d", Agent: "eve", Conn: 1, Offer: offer})
+		one.expect() // a receipt is no news
+		first.Answering(offer)
+		a := w.do(desk.AcceptOffer{Desk: "d", Agent: "eve", Conn: 1, Offer: offer})
+		one.expect(live.Agent)
+		two.expect(live.OfferClosed, live.Agent)
+		first.Answered(true)
+		one.expect()
+		one.offer = "" // as the answer says
+		// An answer that was refused tells nothing: what became of the offer is told after all.
+		w.do(desk.Finish{Desk: "d", Agent: "eve", Conn: 1, Session: a.Desk.Session.ID})
+		one.expect(live.Agent)
+		two.expect(live.Agent)
+		w.request("d", "zoe", 9)
+		one.expect(live.Agent, live.Offer)
+		two.take()
+		w.engine.Read(func(s *holdfast.State) { offer = agentOf(s, "d", "eve").Offer.ID })
+		first.Answering(offer)
+		w.do(desk.Cancel{Desk: "d", Client: "zoe", Request: offer - 1})
+		one.expect(live.Agent)
+		first.Answered(false)
+		one.expect(live.OfferClosed)
+		two.expect(live.OfferClosed, live.Agent)
+		// What an answer told as the agent is not told again, and what came since is.
+		v := w.do(desk.Pause{Desk: "d", Agent: "eve", Conn: 1}).Desk.Agent
+		first.Told(v)
+		one.expect()
+		two.expect(live.Agent)
+		first.Told(v)
+		w.do(desk.Online{Desk: "d", Agent: "eve", Conn: 2})
+		one.expect(live.Agent)
+		// A connection that is not the agent's any more is told so, once, and nothing after that.
+		w.do(desk.Detach{Desk: "d", Agent: "eve", Conn: 2})
+		if two.take(); two.over != 1 {
+			t.Errorf("over %d times", two.over)
+		}
+		w.do(desk.Pause{Desk: "d", Agent: "eve", Conn: 1})
+		second.Close()
+		first.Close()
+		first.Close()
+		w.do(desk.Online{Desk: "d", Agent: "eve", Conn: 1})
+		two.take()
+		if s := w.hub.Stats(); s.Parties != 0 || s.Due != 0 || w.hub.Empty() != "" {
+			t.Errorf("%+v %s", s, w.hub.Empty())
+		}
+	})
+}
+
+// TestSilentAgent: the flag follows the state.
+func TestSilentAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		w.desk("d")
+		w.online("d", "eve", 1)
+		p := newParty(t)
+		watch := w.hub.WatchAgent(term, "d", "eve", 1, p)
+		defer watch.Close()
+		w.request("d", "zoe", 9)
+		p.take()
+		time.Sleep(3 * time.Second)
+		p.expect(live.OfferClosed, live.Agent)
+		if !watch.Silent() {
+			t.Fatal("the flag lacks")
+		}
+		w.do(desk.Hear{Desk: "d", Agent: "eve", Conn: 1})
+		p.expect(live.Agent)
+		if watch.Silent() {
+			t.Error("the flag stays")
+		}
+	})
+}
+
+// TestClientWatch: what lives, what ended behind the cursor, each change once, and positions once a second.
+func TestClientWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		w.desk("d", queueing)
+		w.desk("e", queueing)
+		var asked []uint64
+		for i := range 9 {
+			asked = append(asked, w.request("d", fmt.Sprintf("c%d", i), 100).ID)
+		}
+		p := newParty(t)
+		watch := w.hub.WatchClient(term, "zoe", "", 9, live.Cursor{}, p)
+		p.expect()
+		atD := w.request("d", "zoe", 9)
+		watch.Told(atD)
+		p.expect() // an answer told it
+		atE := w.request("e", "zoe", 9)
+		p.expect(live.Request)
+		if p.joins != 0 {
+			t.Error("it was told to join its own")
+		}
+		time.Sleep(2 * time.Second)
+		p.expect()
+		began := w.engine.Durable().Seq
+		for i := range 8 {
+			w.do(desk.Cancel{Desk: "d", Client: fmt.Sprintf("c%d", i), Request: asked[i]})
+			time.Sleep(250 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if n := len(p.take()); n < 2 || n > 4 {
+			t.Errorf("%d positions within three seconds", n)
+		}
+		if r := p.requests[fmt.Sprint(atD.ID)]; fmt.Sprint(r["position"]) != "2" {
+			t.Errorf("%v", r)
+		}
+		// Another connection with a cursor hears what ended behind it, in the order that makes its cursor good.
+		w.do(desk.Cancel{Desk: "e", Client: "zoe", Request: atE.ID})
+		w.do(desk.Cancel{Desk: "d", Client: "zoe", Request: atD.ID})
+		p.take()
+		back := newParty(t)
+		w.hub.WatchClient(term, "zoe", "", 10, live.Cursor{Log: memID, Seq: began}, back).Close()
+		again := w.hub.WatchClient(term, "zoe", "", 10, live.Cursor{Log: memID, Seq: began}, back)
+		back.expect(live.Request, live.Request)
+		for _, c := range []struct {
+			since live.Cursor
+			only  string
+			n     int
+		}{{live.Cursor{}, "", 0}, {live.Cursor{Log: "00"}, "", 2}, {live.Cursor{Log: memID, Seq: 1 << 40}, "", 2}, {live.Cursor{Log: memID, Seq: began}, "e", 1}, {live.Cursor{Log: memID, Seq: back.cursor}, "", 0}} {
+			ear := newParty(t)
+			watch := w.hub.WatchClient(term, "zoe", c.only, 11, c.since, ear)
+			if got := ear.take(); len(got) != c.n {
+				t.Errorf("%+v is told %d", c, len(got))
+			}
+			watch.Close()
+		}
+		// A request that was made elsewhere is to be joined; a connection whose place was taken is over.
+		w.do(desk.Request{Desk: "e", Client: "zoe", Ask: desk.Ask{Reach: desk.Push}})
+		if back.take(); back.joins != 1 {
+			t.Errorf("%d joins", back.joins)
+		}
+		for conn := uint64(10); conn < 20; conn++ {
+			w.do(desk.AttachClient{Desk: "e", Client: "zoe", Conn: conn})
+		}
+		if back.take(); back.over != 1 {
+			t.Errorf("over %d times", back.over)
+		}
+		again.Close()
+		watch.Close()
+		if s := w.hub.Stats(); s.Parties != 0 || w.hub.Empty() != "" {
+			t.Errorf("%+v %s", s, w.hub.Empty())
+		}
+	})
+}
+
+// availability is what was told of one.
+type availability struct {
+	Open          bool
+	Idle, Waiting int
+	Version       uint64
+	at            time.Time
+}
+
+// bell is a Sink for availability.
+type bell struct {
+	tb
+	mu    sync.Mutex // guards what follows
+	heard []availability
+}
+
+func (b *bell) Push(kind string, _ uint64, message []byte) {
+	var a availability
+	if err := json.Unmarshal(message, &a); err != nil || kind != live.Availability {
+		b.Errorf("%s %v: %s", kind, err, message)
+	}
+	a.at = time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = append(b.heard, a)
+}
+
+func (b *bell) take() []availability {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.heard
+	b.heard = nil
+	return list
+}
+
+// TestAvailability: the edges at once, the rest at most ten times a second, and the last value always.
+func TestAvailability(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		w.desk("d", func(c *desk.Config) { c.Topics = []string{"a", "b"} })
+		if _, code, err := w.hub.SubscribeDesk(term, "d", "", &bell{tb: t}); code != desk.UnknownTopic || err != nil {
+			t.Errorf("%v %v", code, err)
+		}
+		if _, code, _ := w.hub.SubscribeDesk(term, "x", "", &bell{tb: t}); code != desk.UnknownDesk {
+			t.Errorf("%v", code)
+		}
+		if _, code, _ := w.hub.SubscribeDesk("x", "d", "", &bell{tb: t}); code != holdfast.UnknownRealm {
+			t.Errorf("%v", code)
+		}
+		b := &bell{tb: t}
+		sub, _, _ := w.hub.SubscribeDesk(term, "d", "a", b)
+		if list := b.take(); len(list) != 1 || list[0].Open || list[0].Idle != 0 {
+			t.Errorf("%+v", list)
+		}
+		w.online("d", "eve", 1)
+		w.do(desk.Pause{Desk: "d", Agent: "eve"})
+		w.do(desk.Online{Desk: "d", Agent: "eve"})
+		if list := b.take(); len(list) != 1 || !list[0].Open || list[0].Idle != 1 {
+			t.Errorf("%+v", list)
+		}
+		for range 20 { // an edge each, at once
+			w.do(desk.Pause{Desk: "d", Agent: "eve"})
+			if list := b.take(); len(list) != 1 || list[0].Open {
+				t.Fatalf("%+v", list)
+			}
+			w.do(desk.Online{Desk: "d", Agent: "eve"})
+			if list := b.take(); len(list) != 1 || !list[0].Open {
+				t.Fatalf("%+v", list)
+			}
+		}
+		time.Sleep(time.Second)
+		for i := range 100 { // 1 s: 1 → 101, no edge
+			w.online("d", fmt.Sprintf("a%d", i), uint64(10+i))
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		list := b.take()
+		if len(list) < 9 || len(list) > 12 || list[len(list)-1].Idle != 101 {
+			t.Errorf("%d times, at the end %+v", len(list), list[len(list)-1])
+		}
+		for i := 1; i < len(list); i++ {
+			if list[i].Version <= list[i-1].Version || list[i].at.Sub(list[i-1].at) < 100*time.Millisecond {
+				t.Errorf("%+v after %+v", list[i], list[i-1])
+			}
+		}
+		// The other topic is another's; a topic that goes is closed.
+		w.do(desk.PutDesk{Desk: "d", Config: func() desk.Config { c := desk.DefaultConfig(); c.Topics = []string{"b"}; return c }()})
+		if list := b.take(); len(list) != 1 || list[0].Open || list[0].Idle != 0 {
+			t.Errorf("%+v", list)
+		}
+		sub.Close()
+		sub.Close()
+		w.do(desk.Pause{Desk: "d", Agent: "eve"})
+		if list := b.take(); len(list) != 0 || w.hub.Empty() != "" {
+			t.Errorf("%+v %s", list, w.hub.Empty())
+		}
+	})
+}
+
+// TestDesksFold: whatever happens, whoever watches knows how things stand, and so does whoever comes back.
+func TestDesksFold(t *testing.T) {
+	t.Parallel()
+	compared := 0
+	rapid.Check(t, func(rt *rapid.T) { // it cannot run inside a bubble, nor draw there
+		steps := rapid.SliceOfN(rapid.Custom(drawStep), 5, 60).Draw(rt, "steps")
+		var said verdicts
+		synctest.Test(t, func(*testing.T) {
+			w := newWorld(&said, func(c *live.Config) { c.Hold, c.Round = 2, 2 })
+			defer w.stop()
+			f := &floor{world: w, devices: map[string]*handset{}, clients: map[string]*seen{}, conn: 1}
+			f.begin()
+			for _, s := range steps {
+				f.step(s)
+			}
+			if wrong := f.check(); wrong != "" {
+				said.Error(wrong)
+			}
+			compared += f.compared
+		})
+		if len(said.list) > 0 {
+			rt.Fatal(said.list[0])
+		}
+	})
+	if compared < 1000 {
+		t.Errorf("only %d members were compared", compared)
+	}
+}
+
+// step is something that happens.
+type step struct {
+	what                int
+	agent, client, desk string
+	told                bool
+	ms                  int
+}
+
+func drawStep(t *rapid.T) step {
+	return step{rapid.IntRange(0, 12).Draw(t, "what"), rapid.SampledFrom(floorAgents).Draw(t, "agent"), rapid.SampledFrom(floorClients).Draw(t, "client"),
+		rapid.SampledFrom(floorDesks).Draw(t, "desk"), rapid.Bool().Draw(t, "told"), rapid.IntRange(1, 2500).Draw(t, "ms")}
+}
+
+// floor is two desks with agents and clients, and who watches them.
+type floor struct {
+	*world
+	devices map[string]*handset // by agent
+	clients map[string]*seen    // by client
+	conn    uint64
+	held    bool
+
+	compared int
+}
+
+type handset struct {
+	*party
+	*live.AgentWatch
+	conn uint64
+}
+
+type seen struct {
+	*party
+	*live.ClientWatch
+	conn   uint64
+	cursor live.Cursor
+	known  map[string]map[string]any
+}
+
+var floorDesks, floorAgents, floorClients = []string{"d", "e"}, []string{"d/eve", "d/dan", "e/tim"}, []string{"zoe", "ann", "bob"}
+
+func (f *floor) begin() {
+	w := f.world
+	w.desk("d", queueing, func(c *desk.Config) { c.OfferTime, c.ClientGrace, c.MaxAttempts = 2*time.Second, 2*time.Second, 3 })
+	w.desk("e", func(c *desk.Config) { c.RejectPause, c.MissPause, c.IdleGrace = 0, 0, time.Second })
+	for _, a := range floorAgents {
+		w.do(desk.PutAgent{Desk: a[:1], Agent: a[2:]})
+		f.come(a)
+	}
+	for _, c := range floorClients {
+		f.clients[c] = &seen{known: map[string]map[string]any{}}
+		f.clientComes(c)
+	}
+}
+
+func (f *floor) come(a string) {
+	if old := f.devices[a]; old != nil {
+		old.Close()
+		f.do(desk.Detach{Desk: a[:1], Agent: a[2:], Conn: old.conn})
+	}
+	f.conn++
+	f.do(desk.Attach{Desk: a[:1], Agent: a[2:], Conn: f.conn})
+	p := newParty(f)
+	f.devices[a] = &handset{p, f.hub.WatchAgent(term, a[:1], a[2:], f.conn, p), f.conn}
+}
+
+// clientComes is a client's new connection, with the cursor of the old.
+func (f *floor) clientComes(c string) {
+	s := f.clients[c]
+	if s.party != nil {
+		synctest.Wait()
+		s.Close()
+		for id, r := range s.requests {
+			s.known[id] = r
+		}
+		s.cursor.Log, s.cursor.Seq = memID, max(s.cursor.Seq, s.party.cursor)
+		for _, d := range floorDesks {
+			f.do(desk.DetachClient{Desk: d, Client: c, Conn: s.conn})
+		}
+	} else {
+		s.cursor = live.Cursor{Log: memID, Seq: f.engine.Durable().Seq}
+	}
+	f.conn++
+	s.conn, s.party = f.conn, newParty(f)
+	s.ClientWatch = f.hub.WatchClient(term, c, "", s.conn, s.cursor, s.party)
+	for _, d := range floorDesks {
+		f.do(desk.AttachClient{Desk: d, Client: c, Conn: s.conn})
+	}
+}
+
+func (f *floor) step(is step) {
+	a, c, d := is.agent, is.client, is.desk
+	dev, cl := f.devices[a], f.clients[c]
+	var v desk.AgentView
+	var asked uint64
+	f.engine.Read(func(s *holdfast.State) {
+		v = agentOf(s, a[:1], a[2:])
+		for _, r := range s.Realm(term).Desks.OfClient(c, 1<<62, 9) {
+			asked = r.ID
+		}
+	})
+	switch what := is.what; {
+	case what == 0 && !f.held:
+		f.come(a)
+	case what == 1 && !f.held:
+		f.clientComes(c)
+	case what <= 3:
+		f.do(desk.Online{Desk: a[:1], Agent: a[2:], Conn: dev.conn})
+	case what == 4:
+		f.do(desk.Pause{Desk: a[:1], Agent: a[2:], Conn: dev.conn})
+	case what <= 7:
+		if r := f.do(desk.Request{Desk: d, Client: c, Conn: cl.conn}).Desk; !r.Refused() && is.told {
+			cl.Told(r.Request)
+			cl.mu.Lock()
+			if was := cl.requests[fmt.Sprint(r.Request.ID)]; was == nil {
+				cl.requests[fmt.Sprint(r.Request.ID)] = object(wire.AppendRequestRow(nil, r.Request, true))
+			}
+			cl.mu.Unlock()
+		}
+	case what == 8 && asked != 0:
+		f.do(desk.Cancel{Desk: d, Client: c, Request: asked})
+	case what <= 10 && v.Offer != nil:
+		f.do(desk.Receive{Desk: a[:1], Agent: a[2:], Conn: dev.conn, Offer: v.Offer.ID})
+		if what == 9 {
+			f.do(desk.AcceptOffer{Desk: a[:1], Agent: a[2:], Conn: dev.conn, Offer: v.Offer.ID})
+		} else {
+			f.do(desk.RejectOffer{Desk: a[:1], Agent: a[2:], Conn: dev.conn, Offer: v.Offer.ID})
+		}
+	case what <= 10 && v.Session != nil:
+		f.do(desk.Finish{Desk: a[:1], Agent: a[2:], Conn: dev.conn, Session: v.Session.ID})
+	case what == 11 && !f.held:
+		time.Sleep(time.Duration(is.ms) * time.Millisecond)
+	case what == 12:
+		synctest.Wait()
+		if f.held = !f.held; f.held {
+			f.gate.close()
+		} else {
+			f.gate.open()
+		}
+	}
+}
+
+// check compares what everybody knows with how things stand.
+func (f *floor) check() (wrong string) {
+	if f.held {
+		f.gate.open()
+	}
+	time.Sleep(2 * time.Second)
+	synctest.Wait()
+	compare := func(of string, known, is map[string]any, names ...string) {
+		for _, name := range names {
+			if f.compared++; fmt.Sprint(known[name]) != fmt.Sprint(is[name]) {
+				wrong += fmt.Sprintf("%s: %s is %v, known is %v; ", of, name, is[name], known[name])
+			}
+		}
+	}
+	f.engine.Read(func(s *holdfast.State) {
+		for a, dev := range f.devices {
+			v, pending := agentOf(s, a[:1], a[2:]), ""
+			if v.Offer != nil {
+				pending = fmt.Sprint(v.Offer.ID)
+			}
+			compare(a, dev.agent, object(wire.AppendAgentRow(nil, &v, 0, true)), "state", "accepting", "ready", "away", "silent", "misses", "connections", "idle_since", "not_before", "until")
+			if dev.offer != pending || dev.over != 0 || dev.Silent() != v.Silent {
+				wrong += fmt.Sprintf("%s: %q is pending, known is %q; over %d, silent %v; ", a, pending, dev.offer, dev.over, dev.Silent())
+			}
+		}
+		for c, cl := range f.clients {
+			for _, r := range s.Realm(term).Desks.OfClient(c, 0, 1000) {
+				is := object(wire.AppendRequestRow(nil, &r, true))
+				known := cl.requests[fmt.Sprint(r.ID)]
+				if known == nil {
+					known = cl.known[fmt.Sprint(r.ID)]
+				}
+				compare(fmt.Sprint(c, r.ID), known, is, "state", "position", "agent", "session", "offer", "seq", "cause", "away")
+			}
+		}
+	})
+	for _, dev := range f.devices {
+		dev.Close()
+	}
+	for _, cl := range f.clients {
+		cl.Close()
+	}
+	if left := f.hub.Empty(); left != "" {
+		wrong += "left: " + left
+	}
+	return wrong
+}
