@@ -4,10 +4,10 @@ GO ?= go
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DATA = ../shared/data/mary-fal18
 
-.PHONY: test setup format vet staticcheck arch unit js rush live bench fuzz build
+.PHONY: test setup format vet staticcheck arch unit js rush live shift bench fuzz build
 
 # Everything that must be green, in the order in which failures are cheapest to find.
-test: format vet arch staticcheck setup unit js rush live
+test: format vet arch staticcheck setup unit js rush live shift
 
 setup:
 	@scripts/setup
@@ -42,6 +42,10 @@ rush:
 # A small one on WebSockets: killed, restarted, and all connections cut at once.
 live:
 	$(GO) run ./cmd/holdfast rush --ws --storm --kill 1 --restart 1 --students 2000 --pools 60
+
+# A day at the desks of a hundred companies, killed in the middle with offers pending.
+shift:
+	$(GO) run ./cmd/holdfast shift --kill 1 --desks 100 --agents 8 --clients 300 --rate 120 --duration 10s --accept 0.7 --lose 0.1
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o holdfast ./cmd/holdfast
