@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -560,8 +561,9 @@ func (f *floor) step(is step) {
 		if r := f.do(desk.Request{Desk: d, Client: c, Conn: cl.conn}).Desk; !r.Refused() && is.told {
 			cl.Told(r.Request)
 			cl.mu.Lock()
-			if was := cl.requests[fmt.Sprint(r.Request.ID)]; was == nil {
-				cl.requests[fmt.Sprint(r.Request.ID)] = object(wire.AppendRequestRow(nil, r.Request, true))
+			of := fmt.Sprint(r.Request.ID)
+			if seq, _ := strconv.ParseUint(fmt.Sprint(cl.requests[of]["seq"]), 10, 64); seq < r.Request.Seq {
+				cl.requests[of] = object(wire.AppendRequestRow(nil, r.Request, true))
 			}
 			cl.mu.Unlock()
 		}
@@ -593,8 +595,11 @@ func (f *floor) check() (wrong string) {
 	if f.held {
 		f.gate.open()
 	}
-	time.Sleep(2 * time.Second)
-	synctest.Wait()
+	for head := uint64(0); head != f.engine.Stats().Head; { // at rest, and positions have been told
+		head = f.engine.Stats().Head
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+	}
 	compare := func(of string, known, is map[string]any, names ...string) {
 		for _, name := range names {
 			if f.compared++; fmt.Sprint(known[name]) != fmt.Sprint(is[name]) {

@@ -55,7 +55,9 @@ func (t *teller) tellDesks(ctx context.Context) (idle time.Duration, err error) 
 		if q.clients[i].slow {
 			slow++
 		}
-		t.tellClient(&q.clients[i], min(upTo, q.clients[i].head))
+		if t.tellClient(&q.clients[i], min(upTo, q.clients[i].head)) {
+			idle = 0 // a desk where somebody waits now may have moved since it was read
+		}
 	}
 	if slow > 0 {
 		end := time.Now()
@@ -202,14 +204,14 @@ func (t *teller) tellAgent(l *agentLook, now desk.Time, asOf uint64) {
 	}
 }
 
-// tellClient tells one connection.
-func (t *teller) tellClient(l *clientLook, asOf uint64) {
+// tellClient tells one connection, and says whether it is one of those who wait, or was.
+func (t *teller) tellClient(l *clientLook, asOf uint64) (stir bool) {
 	w, h := l.watch, t.hub
 	if l.superseded {
 		if w.close() {
 			w.to.Over(true)
 		}
-		return
+		return false
 	}
 	if l.join {
 		w.to.Join()
@@ -221,7 +223,7 @@ func (t *teller) tellClient(l *clientLook, asOf uint64) {
 		h.mu.Unlock()
 	}
 	if n == 0 {
-		return
+		return stir
 	}
 	t.desks.kinds = t.desks.kinds[:0]
 	for range n {
@@ -229,4 +231,5 @@ func (t *teller) tellClient(l *clientLook, asOf uint64) {
 	}
 	h.parties.Add(1)
 	w.to.Tell(t.desks.kinds, asOf, lines)
+	return stir
 }
