@@ -299,8 +299,8 @@ func TestPlantedDeskBugs(t *testing.T) {
 		t.Run(bug.name, func(t *testing.T) {
 			t.Parallel()
 			planted, caught := 0, 0
-			for seed := range uint64(12) {
-				h := newDeskHistory(seed).run(400)
+			for seed := range uint64(6) {
+				h := newDeskHistory(seed).run(300)
 				if !bug.plant(h) {
 					continue
 				}
