@@ -60,10 +60,12 @@ func TestDeskMetrics(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		second := w.must(200, "POST", r+"/desks/acme/requests", `{"client":"b"}`)
 		w.must(409, "POST", r+"/desks/acme/requests", `{"client":"c"}`)
+		w.must(200, "PUT", r+"/desks/cord", `{"policy":"queue"}`)
+		w.must(200, "POST", r+"/desks/cord/requests", `{"client":"d"}`)
 		time.Sleep(4 * time.Second)
-		is("holdfast_desks", "", 2)
+		is("holdfast_desks", "", 3)
 		is("holdfast_desk_agents_ready", "", 1) // gus
-		is("holdfast_desk_queue_length", "", 2)
+		is("holdfast_desk_queue_length", "", 3)
 		is("holdfast_desk_oldest_wait_seconds", "", 7)
 		is("holdfast_decisions_total", "queue_full", 1)
 		took("holdfast_desk_offer_seconds", 0, 0)
@@ -82,10 +84,22 @@ func TestDeskMetrics(t *testing.T) {
 		w.must(200, "POST", r+"/desks/acme/sessions/"+session+"/finish", `{"client":"b"}`)
 		is("holdfast_desk_sessions_total", "client", 1)
 		is("holdfast_desk_requests_total", "done", 1)
+		w.must(200, "PUT", r+"/desks/acme/agents/fay", `{"reach":"push"}`)
+		w.must(200, "POST", r+"/desks/acme/agents/fay/state", `{"state":"online"}`) // a is offered again
+		took("holdfast_desk_offer_seconds", 2, 7+14.5)
+		offer = w.must(200, "GET", r+"/desks/acme/requests/"+first.number("request"), "").number("offer")
+		w.must(200, "POST", r+"/desks/acme/offers/"+offer+"/accept", `{"agent":"fay"}`)
+		took("holdfast_desk_accept_seconds", 2, 16.5+19.5)
+		w.must(200, "DELETE", r+"/desks/acme/agents/fay", "") // a waits again, and time to accept is that of the first accept
+		w.must(200, "PUT", r+"/desks/acme/agents/gus", `{"reach":"push"}`)
+		w.must(200, "POST", r+"/desks/acme/agents/gus/state", `{"state":"online"}`)
+		offer = w.must(200, "GET", r+"/desks/acme/requests/"+first.number("request"), "").number("offer")
+		w.must(200, "POST", r+"/desks/acme/offers/"+offer+"/accept", `{"agent":"gus"}`)
+		took("holdfast_desk_accept_seconds", 2, 16.5+19.5)
+		is("holdfast_desk_sessions_total", "removal", 1)
 		w.must(200, "DELETE", r+"/desks/acme/requests/"+first.number("request"), "")
-		is("holdfast_desk_requests_total", "cancelled", 1)
-		is("holdfast_desk_queue_length", "", 0)
-		is("holdfast_desk_oldest_wait_seconds", "", 0)
+		is("holdfast_desk_requests_total", "done", 2)
+		is("holdfast_desk_queue_length", "", 1)
 		w.engine.Close()
 	})
 }
@@ -122,6 +136,11 @@ func TestDesksThatWereThere(t *testing.T) {
 		}
 		if err := second.Shutdown(t.Context()); err != nil {
 			t.Error(err)
+		}
+		w.must(200, "DELETE", d+"/agents/eve", "")
+		synctest.Wait()
+		if n := metricOf(t, again.Gatherer, "holdfast_desk_offers_total", "revoked"); n != 0 {
+			t.Errorf("a server that is shut down has counted %v", n)
 		}
 		w.engine.Close()
 	})
