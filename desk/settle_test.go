@@ -91,3 +91,31 @@ func TestForget(t *testing.T) {
 		t.Fatalf("%+v", again)
 	}
 }
+
+// TestNoShowOfPaused: who paused in a session that came to nothing is offline after it (T15, T16); who did not has their place.
+func TestNoShowOfPaused(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		g := newStage(t)
+		g.do(PutDesk{"acme", DefaultConfig()})
+		for _, name := range []string{"eve", "bob"} {
+			g.do(PutAgent{"acme", name, Profile{Reach: Push}})
+			g.do(Online{"acme", name, 0})
+		}
+		asked := g.do(Request{"acme", "zoe", 7, Ask{}}).Request
+		g.do(DetachClient{"acme", "zoe", 7})
+		session := g.do(AcceptOffer{"acme", "eve", 0, asked.Offer}).Session
+		if session.Joined || session.JoinBy == 0 {
+			t.Fatalf("%+v", session)
+		}
+		if paused {
+			g.do(Pause{Desk: "acme", Agent: "eve"})
+		}
+		g.pass(DefaultConfig().JoinWithin)
+		ring := g.s.Ring("acme", "", 2)
+		r, _ := g.s.Request("acme", asked.ID)
+		eve, _ := g.s.Agent("acme", "eve")
+		if r.State != Aborted || r.Cause != ByNoShow || (eve.State == Offline) != paused || !paused && ring[0].Agent != "eve" {
+			t.Fatalf("paused %t: %+v %+v", paused, r, eve)
+		}
+	}
+}
