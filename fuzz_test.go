@@ -37,6 +37,7 @@ func FuzzReadSnapshot(f *testing.F) {
 	f.Add(snapshotOf(f, holdfast.NewState()))
 	f.Add(snapshotOf(f, smallWorld(f)))
 	f.Add(snapshotOf(f, lotteryWorld(f)))
+	f.Add(snapshotOf(f, deskWorld(f)))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 16<<10 {
 			return

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
 	"holdfast"
+	"holdfast/desk"
 	"holdfast/seat"
 )
 
@@ -105,6 +107,81 @@ func TestSnapshotVersions(t *testing.T) {
 	plain[4] = 2
 	if _, err := holdfast.ReadSnapshot(bytes.NewReader(plain)); err == nil {
 		t.Error("a state without a lottery in version 2 is accepted: it would be written otherwise")
+	}
+}
+
+// deskWorld is lotteryWorld with desks in one of its realms: agents and requests in every state.
+func deskWorld(t testing.TB) *holdfast.State {
+	t.Helper()
+	stepper := holdfast.Stepper{State: lotteryWorld(t)}
+	var batch holdfast.Batch
+	do := func(body holdfast.Body) *desk.Result {
+		if err := body.Valid(); err != nil {
+			t.Fatal(err)
+		}
+		res := stepper.Step(&holdfast.Command{Realm: "spring", At: someTime + 9, Body: body}, &batch)
+		if res.Refused() || res.Desk.Refused() {
+			t.Fatalf("%+v: %+v", body, res)
+		}
+		return res.Desk
+	}
+	queue := desk.DefaultConfig()
+	queue.Topics, queue.Policy, queue.QueueLimit = []string{"tax", "law"}, desk.Queue, 9
+	do(desk.PutDesk{Desk: "acme", Config: queue})
+	do(desk.PutDesk{Desk: "empty", Config: desk.DefaultConfig()})
+	for n, name := range []string{"eve", "bob", "cem", "off"} {
+		do(desk.PutAgent{Desk: "acme", Agent: name, Profile: desk.Profile{Topics: queue.Topics[n%2 : n%2+1]}})
+		if name != "off" {
+			do(desk.Attach{Desk: "acme", Agent: name, Conn: uint64(n) + 1})
+			do(desk.Online{Desk: "acme", Agent: name, Conn: uint64(n) + 1})
+		}
+	}
+	ask := func(client, topic string, conn uint64) *desk.RequestView {
+		return do(desk.Request{Desk: "acme", Client: client, Conn: conn, Ask: desk.Ask{Topic: topic, Data: "1", Key: "k " + client}}).Request
+	}
+	served := ask("zoe", "tax", 11)
+	do(desk.AcceptOffer{Desk: "acme", Agent: "eve", Offer: served.Offer, Conn: 1})
+	declined := ask("yan", "law", 12)
+	do(desk.RejectOffer{Desk: "acme", Agent: "bob", Offer: declined.Offer, Conn: 2, Reason: "no time"})
+	ask("xia", "tax", 13)
+	do(desk.Cancel{Desk: "acme", Client: "wim", Request: ask("wim", "law", 14).ID})
+	do(desk.Detach{Desk: "acme", Agent: "cem", Conn: 3})
+	return stepper.State
+}
+
+// TestSnapshotOfDesks: a state with a desk says that it is of version 3, and comes back whole; a desk in an older version, or
+// version 3 without a desk, is refused.
+func TestSnapshotOfDesks(t *testing.T) {
+	t.Parallel()
+	world := deskWorld(t)
+	written := snapshotOf(t, world)
+	again, err := holdfast.ReadSnapshot(bytes.NewReader(written))
+	if err != nil || written[4] != 3 || !bytes.Equal(snapshotOf(t, again), written) || again.Check() != nil || again.Hash() != world.Hash() {
+		t.Fatalf("a snapshot of version %d with desks: %v", written[4], err)
+	}
+	for _, name := range []string{"acme", "empty"} {
+		is, _ := again.Realm("spring").Desks.Desk(name)
+		if want, ok := world.Realm("spring").Desks.Desk(name); !ok || !reflect.DeepEqual(is, want) {
+			t.Errorf("%s came back as %+v", name, is)
+		}
+	}
+	if is := again.Realm("spring").Desks.Agents("acme", "", 9); len(is) != 4 || !reflect.DeepEqual(is, world.Realm("spring").Desks.Agents("acme", "", 9)) {
+		t.Errorf("the agents came back as %+v", is)
+	}
+	for name, from := range map[string]*holdfast.State{"desks": world, "a lottery": lotteryWorld(t), "seats": smallWorld(t)} {
+		right := snapshotOf(t, from)[4]
+		for version := byte(1); version <= 3; version++ {
+			b := snapshotOf(t, from)
+			b[4] = version
+			if _, err := holdfast.ReadSnapshot(bytes.NewReader(b)); (err == nil) != (version == right) || errors.Is(err, holdfast.ErrSnapshotVersion) {
+				t.Errorf("%s in version %d: %v", name, version, err)
+			}
+		}
+	}
+	for cut := len(written) - 1; cut > 0; cut -= 7 {
+		if _, err := holdfast.ReadSnapshot(bytes.NewReader(written[:cut])); err == nil {
+			t.Errorf("%d of %d bytes are accepted", cut, len(written))
+		}
 	}
 }
 
