@@ -103,7 +103,7 @@ func (c *DeskChecker) settled() {
 		}
 		delete(c.dirty, d)
 		for _, r := range d.line {
-			for _, a := range d.agents {
+			for a := range d.ready {
 				if a.could(r) {
 					c.report.Overtaken++
 					c.look("D4", false, "desk %s: request %d waits and %s is ready, and it is not offered", d.name, r.id, a.name)
@@ -132,6 +132,7 @@ func (c *DeskChecker) start(at desk.Time) {
 					o.receipt = max(o.receipt, back)
 				}
 			}
+			d.follow(a)
 		}
 		for _, r := range d.requests {
 			there := len(r.conns) > 0 || r.until != 0
@@ -158,6 +159,7 @@ func (c *DeskChecker) apply(d *deskModel, e *desk.Event) {
 		if a.profile = *e.Profile; !a.away() {
 			a.until = 0
 		}
+		d.follow(a)
 		return
 	case desk.RequestMade:
 		c.requestMade(d, e)
@@ -183,6 +185,7 @@ func (c *DeskChecker) apply(d *deskModel, e *desk.Event) {
 	default:
 		c.agentEvent(d, a, e)
 	}
+	d.follow(a)
 	c.agentWhole(d, a)
 }
 

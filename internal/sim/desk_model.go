@@ -11,6 +11,7 @@ type deskModel struct {
 	name     string
 	config   desk.Config
 	agents   map[string]*agentModel
+	ready    map[*agentModel]bool     // those of them who are
 	requests map[uint64]*requestModel // those that live
 	line     []*requestModel          // those queued, the next one first
 	warm     desk.Time                // until then no offer is made
@@ -67,7 +68,7 @@ type sessionModel struct {
 }
 
 func newDeskModel(name string) *deskModel {
-	return &deskModel{name: name, agents: map[string]*agentModel{}, requests: map[uint64]*requestModel{},
+	return &deskModel{name: name, agents: map[string]*agentModel{}, ready: map[*agentModel]bool{}, requests: map[uint64]*requestModel{},
 		changed: map[string]uint64{}, last: map[string]desk.Availability{}}
 }
 
@@ -86,6 +87,15 @@ func (r *requestModel) away() bool { return len(r.conns) == 0 && r.ask.Reach == 
 // could: the agent could be offered the request.
 func (a *agentModel) could(r *requestModel) bool {
 	return a.ready() && r.state == desk.Queued && !r.away() && a.serves(r.ask.Topic) && !r.tried[a.name]
+}
+
+// follow keeps who is ready.
+func (d *deskModel) follow(a *agentModel) {
+	if a.ready() && d.agents[a.name] == a {
+		d.ready[a] = true
+	} else {
+		delete(d.ready, a)
+	}
 }
 
 // before: r is next before o.
@@ -118,8 +128,8 @@ func (d *deskModel) position(r *requestModel) int { return slices.Index(d.line, 
 // availability is what clients are to be told of a topic.
 func (d *deskModel) availability(topic string) desk.Availability {
 	v := desk.Availability{Desk: d.name, Topic: topic}
-	for _, a := range d.agents {
-		if a.ready() && a.serves(topic) {
+	for a := range d.ready {
+		if a.serves(topic) {
 			v.Idle++
 		}
 	}

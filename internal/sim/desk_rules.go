@@ -108,7 +108,7 @@ func (c *DeskChecker) offerMade(d *deskModel, a *agentModel, e *desk.Event) {
 			c.report.Overtaken++
 		}
 	}
-	for _, o := range d.agents {
+	for o := range d.ready {
 		if !c.look("D4", o == a || o.place > a.place || !o.could(r), "desk %s: request %d is offered to %s, and %s has been idle longer",
 			d.name, r.id, a.name, o.name) {
 			c.report.Overtaken++
