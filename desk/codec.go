@@ -42,33 +42,33 @@ const (
 	hasAsk
 )
 
-// carries says what each kind carries, from DeskPut on. It is the binary form: never change what a kind has.
+// carries says what each kind carries. It is the binary form: never change what a kind has.
 var carries = [...]fields{
-	DeskPut - DeskPut:            hasConfig,
-	AgentPut - DeskPut:           hasAgent | hasProfile,
-	AgentRemoved - DeskPut:       hasAgent | hasStaff,
-	AgentConnected - DeskPut:     hasAgent | hasConn | hasReceipt,
-	AgentDisconnected - DeskPut:  hasAgent | hasConn | hasCause | hasUntil,
-	AgentOnline - DeskPut:        hasAgent | hasState,
-	AgentPaused - DeskPut:        hasAgent | hasCause | hasStaff,
-	AgentOffline - DeskPut:       hasAgent | hasCause | hasStaff,
-	AgentReady - DeskPut:         hasAgent,
-	AgentHeard - DeskPut:         hasAgent,
-	RequestMade - DeskPut:        hasClient | hasAsk | hasConn | hasUntil,
-	ClientConnected - DeskPut:    hasClient | hasRequest | hasConn,
-	ClientDisconnected - DeskPut: hasClient | hasRequest | hasConn | hasCause | hasUntil,
-	OfferMade - DeskPut:          hasRequest | hasAgent | hasClient | hasUntil | hasReceipt,
-	OfferReceived - DeskPut:      hasOffer | hasRequest | hasAgent,
-	OfferAccepted - DeskPut:      hasOffer | hasRequest | hasAgent | hasClient | hasUntil,
-	OfferEnded - DeskPut:         hasOffer | hasRequest | hasAgent | hasOutcome | hasCause | hasStaff | hasState | hasPlace | hasUntil,
-	SessionFinished - DeskPut: hasSession | hasRequest | hasAgent | hasClient | hasThen | hasCause | hasStaff | hasState | hasPlace |
+	DeskPut:            hasConfig,
+	AgentPut:           hasAgent | hasProfile,
+	AgentRemoved:       hasAgent | hasStaff,
+	AgentConnected:     hasAgent | hasConn | hasReceipt,
+	AgentDisconnected:  hasAgent | hasConn | hasCause | hasUntil,
+	AgentOnline:        hasAgent | hasState,
+	AgentPaused:        hasAgent | hasCause | hasStaff,
+	AgentOffline:       hasAgent | hasCause | hasStaff,
+	AgentReady:         hasAgent,
+	AgentHeard:         hasAgent,
+	RequestMade:        hasClient | hasAsk | hasConn | hasUntil,
+	ClientConnected:    hasClient | hasRequest | hasConn,
+	ClientDisconnected: hasClient | hasRequest | hasConn | hasCause | hasUntil,
+	OfferMade:          hasRequest | hasAgent | hasClient | hasUntil | hasReceipt,
+	OfferReceived:      hasOffer | hasRequest | hasAgent,
+	OfferAccepted:      hasOffer | hasRequest | hasAgent | hasClient | hasUntil,
+	OfferEnded:         hasOffer | hasRequest | hasAgent | hasOutcome | hasCause | hasStaff | hasState | hasPlace | hasUntil,
+	SessionFinished: hasSession | hasRequest | hasAgent | hasClient | hasThen | hasCause | hasStaff | hasState | hasPlace |
 		hasUntil,
-	RequestEnded - DeskPut: hasRequest | hasClient | hasThen | hasCause | hasStaff,
+	RequestEnded: hasRequest | hasClient | hasThen | hasCause | hasStaff,
 }
 
 // AppendBody appends the binary form of e without its kind.
 func (e *Event) AppendBody(b []byte) []byte {
-	has := carries[e.Kind-DeskPut]
+	has := carries[e.Kind]
 	b = rule.AppendString(b, e.Desk)
 	if has&hasAgent != 0 {
 		b = rule.AppendString(b, e.Agent)
@@ -119,7 +119,7 @@ func (e *Event) DecodeBody(kind Kind, body string) error {
 	if !Owns(kind) {
 		return fmt.Errorf("unknown event kind %d", uint8(kind))
 	}
-	has := carries[kind-DeskPut]
+	has := carries[kind]
 	d := rule.Decoder{Rest: body}
 	*e = Event{Kind: kind, Who: Who{Desk: d.String(MaxID)}}
 	if has&hasAgent != 0 {

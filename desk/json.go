@@ -15,7 +15,7 @@ func (p Place) String() string { return name(placeNames[:], uint8(p), "place") }
 // AppendJSON appends the members of e's JSON form, without braces and without a leading comma: the envelope is around it.
 // The mirror's events table, the feed, `holdfast log` and the pushes share this form. A member without a value is left out.
 func (e *Event) AppendJSON(b []byte) []byte {
-	has := carries[e.Kind-DeskPut]
+	has := carries[e.Kind]
 	b = rule.AppendMember(b, "desk", e.Desk)
 	b = appendText(b, "agent", e.Agent)
 	b = appendText(b, "client", e.Client)
