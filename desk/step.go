@@ -103,10 +103,22 @@ func (s *State) lookup(desk, name string) (*agent, Code) {
 	return a, ""
 }
 
-// comes finds the agent of a command of theirs. A connection that is not theirs any more decides nothing (D6); a silent
-// agent is heard (T8).
-func (s *State) comes(t *Turn, desk, name string, conn uint64) (*agent, Code) {
-	a, refusal := s.lookup(desk, name)
+// holder finds an agent by the offer or session that they have, which costs less than by name; nil: they have it not.
+func (s *State) holder(id uint64, desk, name string) *agent {
+	if r := s.ids.find(id); r != nil && r.agent != nil && r.agent.name == name && r.desk.name == desk {
+		return r.agent
+	}
+	return nil
+}
+
+// comes finds the agent of a command of theirs, which is about an offer or a session (0: neither). A connection that is not
+// theirs any more decides nothing (D6); a silent agent is heard (T8).
+func (s *State) comes(t *Turn, desk, name string, conn, about uint64) (*agent, Code) {
+	var refusal Code
+	a := s.holder(about, desk, name)
+	if a == nil {
+		a, refusal = s.lookup(desk, name)
+	}
 	if refusal != "" {
 		return nil, refusal
 	}

@@ -42,7 +42,7 @@ func (s *State) detach(t *Turn, c *Detach) Result {
 
 // online: the agent takes requests from now on (T1).
 func (s *State) online(t *Turn, c *Online) Result {
-	a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn)
+	a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn, 0)
 	if refusal != "" {
 		return s.shown(a, refusal)
 	}
@@ -69,7 +69,7 @@ func (s *State) pause(t *Turn, c *Pause, idle Kind) Result {
 		cause = ByStaff
 		a, refusal = s.lookup(c.Desk, c.Agent)
 	} else {
-		a, refusal = s.comes(t, c.Desk, c.Agent, c.Conn)
+		a, refusal = s.comes(t, c.Desk, c.Agent, c.Conn, 0)
 	}
 	if refusal != "" {
 		return s.shown(a, refusal)
@@ -89,7 +89,7 @@ func (s *State) pause(t *Turn, c *Pause, idle Kind) Result {
 
 // hear: a sign of life of an agent.
 func (s *State) hear(t *Turn, c *Hear) Result {
-	a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn)
+	a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn, 0)
 	if refusal == "" {
 		s.serve(t, a)
 	}
@@ -98,7 +98,7 @@ func (s *State) hear(t *Turn, c *Hear) Result {
 
 // answers finds the offer that an agent answers, and its request; nil: there is none of that id, or it is another's.
 func (s *State) answers(t *Turn, desk, name string, conn, id uint64) (a *agent, r *request, o *offer, refusal Code) {
-	a, refusal = s.comes(t, desk, name, conn)
+	a, refusal = s.comes(t, desk, name, conn, id)
 	if refusal != "" {
 		return a, nil, nil, refusal
 	}

@@ -145,18 +145,20 @@ func (s *State) cancel(t *Turn, c *Cancel) Result {
 // finishSession ends a session as the agent, the client or staff (T13, T15).
 func (s *State) finishSession(t *Turn, c *Finish) Result {
 	cause := ByStaff
+	var d *desk
 	if c.Agent != "" {
-		a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn)
+		a, refusal := s.comes(t, c.Desk, c.Agent, c.Conn, c.Session)
 		if refusal != "" {
 			return s.shown(a, refusal)
 		}
-		cause = ByAgent
+		d, cause = a.desk, ByAgent
 		defer s.serve(t, a) // who was silent may be ready now
+	} else {
+		d = s.desks[c.Desk]
 	}
 	if c.Client != "" {
 		cause = ByClient
 	}
-	d := s.desks[c.Desk]
 	if d == nil {
 		return Result{Refusal: Refusal{Code: UnknownDesk}}
 	}
