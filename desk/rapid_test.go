@@ -48,7 +48,10 @@ var actKinds = []string{
 
 // drawAct spreads what rapid draws: rapid prefers small numbers, but nobody is to be preferred here.
 func drawAct(t *rapid.T) act {
-	x := rapid.Uint64().Draw(t, "act")
+	return spread(rapid.Uint64().Draw(t, "act"))
+}
+
+func spread(x uint64) act {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9 // splitmix64
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	x ^= x >> 31
@@ -126,6 +129,14 @@ type machine struct {
 	now      desk.Time
 	conn     uint64
 	compared int
+	log      []logged
+}
+
+// logged is an event as it stands in the log; a nil event is a start.
+type logged struct {
+	seq uint64
+	at  desk.Time
+	is  *desk.Event
 }
 
 func newMachine(t failer, seen map[string]int) *machine {
@@ -451,6 +462,7 @@ func (m *machine) follow(from uint64, events []desk.Event, what any) {
 			m.t.Fatalf("%s: %v: %+v came back as %+v", m.at, err, events[i], e)
 		}
 		seq := from + uint64(i) + 1
+		m.log = append(m.log, logged{seq, m.now, &e})
 		if err := m.replayed.Apply(seq, m.now, &e); err != nil {
 			m.t.Fatalf("%s: replay: %v", m.at, err)
 		}
@@ -462,6 +474,7 @@ func (m *machine) start() {
 	m.oracle.now = m.now
 	m.oracle.start()
 	m.core.ApplyStart(m.now)
+	m.log = append(m.log, logged{m.oracle.seq, m.now, nil})
 	m.replayed.ApplyStart(m.now)
 	m.checker.Event(&holdfast.Event{Seq: m.oracle.seq, At: m.now, Seat: seat.Event{Kind: holdfast.Started}})
 	m.drain()
