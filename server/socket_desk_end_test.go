@@ -51,14 +51,17 @@ func TestDeskRestart(t *testing.T) {
 		request := id(zoe.hear("reply=2 state=offering"), "request")
 		offer := id(eve.skipTo("push=offer"), "offer")
 		time.Sleep(time.Second)
-		stopped := make(chan *served)
-		go func() { stopped <- s.reborn() }()
+		stopped, head := make(chan error), s.head()
+		go func() { stopped <- s.shutdown() }()
 		for _, p := range []*phone{eve, dan, zoe} {
 			if c := p.closed(1012); !strings.Contains(c.Reason, "delay_ms") {
 				t.Errorf("%q", c.Reason)
 			}
 		}
-		s = <-stopped
+		if err := <-stopped; err != nil || s.head() != head {
+			t.Errorf("%v; %d events came of the stop", err, s.head()-head)
+		}
+		s = s.reborn()
 		time.Sleep(5 * time.Second) // longer than every grace of the desk
 		eve, zoe = s.agent("eve"), s.client("zoe")
 		eve.hear("push=offer state=pending offer=" + offer)

@@ -219,6 +219,38 @@ func TestAgentWatch(t *testing.T) {
 	})
 }
 
+// TestAgentUnconfirmed: what is confirmed marks the agent, and what is read then may be ahead of it: it is not told yet.
+func TestAgentUnconfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		w.desk("d")
+		w.online("d", "eve", 1)
+		p, b := newParty(t), &bell{tb: t}
+		defer w.hub.WatchAgent(term, "d", "eve", 1, p).Close()
+		sub, _, _ := w.hub.SubscribeDesk(term, "d", "", b)
+		defer sub.Close()
+		p.expect(live.Agent)
+		b.take()
+		w.gate.close()
+		w.do(desk.Pause{Desk: "d", Agent: "eve"})
+		synctest.Wait() // it is on its way
+		time.Sleep(time.Second)
+		w.do(desk.Online{Desk: "d", Agent: "eve"})
+		w.request("d", "zoe", 9)
+		w.gate.step() // the pause is confirmed, and no more
+		p.expect()
+		if list := b.take(); len(list) > 0 {
+			t.Errorf("%+v", list)
+		}
+		w.gate.open()
+		p.expect(live.Agent, live.Offer)
+		if list := b.take(); len(list) != 1 || list[0].Open {
+			t.Errorf("%+v", list)
+		}
+	})
+}
+
 // TestSilentAgent: the flag follows the state.
 func TestSilentAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
