@@ -67,7 +67,7 @@ func TestCheckFindsEveryDifference(t *testing.T) {
 // TestRebuild: from a whole log, from a trimmed one, and in a database of another log.
 func TestRebuild(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
-		log := history(t, 11, 600)
+		log := busyHistory(t, 11, 600, 3)
 		if log.end.Seq < 1500 {
 			t.Fatal("the history is too short: ", log.end.Seq)
 		}

@@ -13,52 +13,55 @@ import (
 
 // helpDesk is a shift of eve and bob at desk acme, from 08:00:00 to 08:03:35, of which the reports of docs/DATABASE.md are
 // known: zoe is answered in 5 s, yan in 60 s (bob declines), wes in 3 s; xia gives up (bob does not answer); vic and uma wait.
-func helpDesk(w *world) {
+func helpDesk(w *world) { aDesk(w, "acme") }
+
+// aDesk is helpDesk under any name.
+func aDesk(w *world, name string) {
 	w.tb.Helper()
 	began := w.now
 	at := func(seconds float64) {
 		w.now = began.Add(time.Duration(seconds * float64(time.Second)))
-		w.do("help", desk.LookAgent{Desk: "acme", Agent: "eve"}) // what is due by then
+		w.do("help", desk.LookAgent{Desk: name, Agent: "eve"}) // what is due by then
 	}
 	w.do("help", holdfast.PutRealm{Limits: seat.DefaultLimits()})
 	c := desk.DefaultConfig()
 	c.Policy, c.QueueLimit = desk.Queue, 5
-	w.do("help", desk.PutDesk{Desk: "acme", Config: c})
+	w.do("help", desk.PutDesk{Desk: name, Config: c})
 	for _, agent := range []string{"eve", "bob"} {
-		w.do("help", desk.PutAgent{Desk: "acme", Agent: agent, Profile: desk.Profile{Reach: desk.Push}})
-		w.do("help", desk.Online{Desk: "acme", Agent: agent})
+		w.do("help", desk.PutAgent{Desk: name, Agent: agent, Profile: desk.Profile{Reach: desk.Push}})
+		w.do("help", desk.Online{Desk: name, Agent: agent})
 	}
 	asks := func(seconds float64, client string) (offer uint64) {
 		at(seconds)
-		res := w.do("help", desk.Request{Desk: "acme", Client: client, Ask: desk.Ask{Reach: desk.Push}})
+		res := w.do("help", desk.Request{Desk: name, Client: client, Ask: desk.Ask{Reach: desk.Push}})
 		return res.Desk.Request.Offer
 	}
 	takes := func(seconds float64, agent string) (session uint64) {
 		at(seconds)
-		v, _ := w.step.State.Realm("help").Desks.Agent("acme", agent)
-		res := w.do("help", desk.AcceptOffer{Desk: "acme", Agent: agent, Offer: v.Offer.ID})
+		v, _ := w.step.State.Realm("help").Desks.Agent(name, agent)
+		res := w.do("help", desk.AcceptOffer{Desk: name, Agent: agent, Offer: v.Offer.ID})
 		return res.Desk.Session.ID
 	}
 	asks(10, "zoe")
 	zoe := takes(15, "eve")
 	offer := asks(20, "yan")
 	at(30)
-	w.do("help", desk.RejectOffer{Desk: "acme", Agent: "bob", Offer: offer, Reason: "lunch"})
+	w.do("help", desk.RejectOffer{Desk: name, Agent: "bob", Offer: offer, Reason: "lunch"})
 	at(75)
-	w.do("help", desk.Finish{Desk: "acme", Agent: "eve", Session: zoe})
+	w.do("help", desk.Finish{Desk: name, Agent: "eve", Session: zoe})
 	yan := takes(80, "eve")
 	asks(100, "xia")
 	at(120.5)
 	at(130)
-	w.do("help", desk.Cancel{Desk: "acme", Client: "xia", Request: w.lastOf("xia")})
+	w.do("help", desk.Cancel{Desk: name, Client: "xia", Request: w.lastOf("xia")})
 	at(140)
-	w.do("help", desk.Finish{Desk: "acme", Agent: "eve", Session: yan})
+	w.do("help", desk.Finish{Desk: name, Agent: "eve", Session: yan})
 	asks(150, "wes")
 	wes := takes(153, "bob")
 	at(180)
-	w.do("help", desk.Finish{Desk: "acme", Client: "wes", Session: wes})
+	w.do("help", desk.Finish{Desk: name, Client: "wes", Session: wes})
 	at(200)
-	w.do("help", desk.GoOffline{Desk: "acme", Agent: "bob"})
+	w.do("help", desk.GoOffline{Desk: name, Agent: "bob"})
 	asks(210, "vic")
 	asks(215, "uma")
 }

@@ -12,8 +12,9 @@ import (
 // deskWorld does at desks what agents, clients and staff do, by the real rules.
 type deskWorld struct {
 	*world
-	rng  *rand.Rand
-	conn uint64
+	rng   *rand.Rand
+	often int // commands at desks beside each at a pool
+	conn  uint64
 }
 
 const (
@@ -176,16 +177,17 @@ func (w *deskWorld) request(realm, at, client string) {
 // client comes again, or goes.
 func (w *deskWorld) client(realm, at string, state *desk.State) {
 	rows, _ := state.Requests(at, 0, desk.RequestState.Live, 20)
-	for _, r := range rows {
-		w.conn++
-		if w.rng.IntN(2) == 0 {
-			w.do(realm, desk.AttachClient{Desk: at, Client: r.Client, Conn: w.conn})
-		} else {
-			for conn := range w.conn { // whichever it has
-				w.act(realm, desk.DetachClient{Desk: at, Client: r.Client, Conn: conn})
-			}
-		}
+	if len(rows) == 0 {
 		return
+	}
+	r := rows[w.rng.IntN(len(rows))]
+	w.conn++
+	if w.rng.IntN(2) == 0 {
+		w.do(realm, desk.AttachClient{Desk: at, Client: r.Client, Conn: w.conn})
+		return
+	}
+	for conn := range w.conn { // whichever it has
+		w.act(realm, desk.DetachClient{Desk: at, Client: r.Client, Conn: conn})
 	}
 }
 

@@ -159,7 +159,7 @@ func TestDesksAgainstTheirConstraints(t *testing.T) {
 // TestNullsOfDesks: nothing is an empty text, and no time is 1970.
 func TestNullsOfDesks(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
-		log := history(t, 9, 300)
+		log := busyHistory(t, 9, 300, 3)
 		db.mirrorAll(t, log)
 		db.same(t, log)
 		for _, l := range deskLayouts() {

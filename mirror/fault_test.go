@@ -19,9 +19,13 @@ import (
 )
 
 // history makes a closed log of n random commands.
-func history(tb testing.TB, seed uint64, n int) *fakeLog {
+func history(tb testing.TB, seed uint64, n int) *fakeLog { return busyHistory(tb, seed, n, 1) }
+
+// busyHistory has so many commands at desks beside each at a pool.
+func busyHistory(tb testing.TB, seed uint64, n, desks int) *fakeLog {
 	log := newFakeLog("history")
 	w := newWorld(tb, log, seed)
+	w.desks.often = desks
 	w.setup()
 	w.random(n)
 	log.close()
@@ -33,12 +37,21 @@ func history(tb testing.TB, seed uint64, n int) *fakeLog {
 // a new one.
 func TestExactlyOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database) {
-		log := history(t, 3, 120)
+		log := newFakeLog("history")
+		w := newWorld(t, log, 3)
+		w.desks.often = 0
+		w.setup()
+		for _, name := range []string{"one", "two", "three", "four"} {
+			w.random(30)
+			aDesk(w, name)
+			w.frame()
+		}
+		log.close()
 		for _, again := range []bool{true, false} {
 			fired := map[string]bool{}
 			for k := 0; ; k++ {
 				db := db.fresh(t)
-				db.cfg.BatchRows = 40
+				db.cfg.BatchRows = 100
 				done := db.failAt(t, log, k, again, fired)
 				db.same(t, log)
 				if done {

@@ -192,7 +192,7 @@ func newWorld(tb testing.TB, log *fakeLog, seed uint64) *world {
 	start := time.Date(2026, 9, 1, 8, 0, 0, 123456000, time.UTC)
 	w := &world{tb: tb, log: log, step: holdfast.Stepper{State: holdfast.NewState(), Seed: seedOfHash}, now: seat.TimeOf(start),
 		rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}}
-	w.desks = &deskWorld{world: w, rng: rand.New(rand.NewPCG(seed, 8))}
+	w.desks = &deskWorld{world: w, often: 3, rng: rand.New(rand.NewPCG(seed, 8))}
 	return w
 }
 
@@ -316,7 +316,7 @@ func (w *world) random(n int) {
 	for range n {
 		w.pass(time.Duration(w.rng.IntN(20_000_000)) * time.Microsecond)
 		w.one()
-		for range 3 {
+		for range w.desks.often {
 			w.desks.one()
 		}
 		if w.rng.IntN(4) == 0 {

@@ -21,6 +21,7 @@ type postgresStore struct {
 
 	conn *pgx.Conn // nil: not open
 	copy copyBuffer
+	temp map[string]bool // the tables of desks that have one for rows that change, in this connection
 }
 
 func newPostgres(conf *pgx.ConnConfig, c *Config) *postgresStore {
@@ -47,14 +48,13 @@ func (s *postgresStore) open(ctx context.Context) error {
 	if err != nil {
 		return s.name(err)
 	}
-	s.conn = conn
+	s.conn, s.temp = conn, map[string]bool{}
 	if err := s.migrate(ctx); err != nil {
 		return s.name(err)
 	}
 	// Rows that change are copied here first. Nobody else sees it, and each commit empties it.
 	_, err = conn.Exec(ctx, `CREATE TEMP TABLE changed (realm text, pool text, person text, status text, seat bigint,
-		ticket bigint, deadline timestamptz, swap text, cause text, seq bigint, at timestamptz, was text) ON COMMIT DELETE ROWS;
-		`+changedDesks())
+		ticket bigint, deadline timestamptz, swap text, cause text, seq bigint, at timestamptz, was text) ON COMMIT DELETE ROWS`)
 	return s.name(err)
 }
 

@@ -28,17 +28,19 @@ func (c *copyBuffer) bool(b bool) {
 // postgresTypes are the words for the types of columns.
 var postgresTypes = [...]string{textCell: "text", jsonCell: "json", numberCell: "bigint", timeCell: "timestamptz", boolCell: "boolean"}
 
-// changedDesks makes the tables to which rows that change are copied first.
-func changedDesks() string {
-	var sql strings.Builder
-	for _, l := range deskLayouts() {
-		list := make([]string, len(l.columns))
-		for i, c := range l.columns {
-			list[i] = c.name + " " + postgresTypes[c.kind]
-		}
-		sql.WriteString("CREATE TEMP TABLE changed_" + l.table + " (" + strings.Join(list, ", ") + ") ON COMMIT DELETE ROWS;\n")
+// changed makes the table to which rows of a layout that change are copied first, at their first use. Should this transaction
+// fail, so does the connection.
+func (t *postgresTx) changed(ctx context.Context, l *layout) error {
+	if t.temp[l.table] {
+		return nil
 	}
-	return sql.String()
+	list := make([]string, len(l.columns))
+	for i, c := range l.columns {
+		list[i] = c.name + " " + postgresTypes[c.kind]
+	}
+	_, err := t.exec(ctx, "CREATE TEMP TABLE changed_"+l.table+" ("+strings.Join(list, ", ")+") ON COMMIT DELETE ROWS")
+	t.temp[l.table] = err == nil
+	return err
 }
 
 func (t *postgresTx) find(ctx context.Context, l *layout, keys *rowKeys, each func(func(...any) error) error) error {
@@ -76,6 +78,9 @@ func (t *postgresTx) copyRows(ctx context.Context, into string, l *layout, rows 
 }
 
 func (t *postgresTx) update(ctx context.Context, l *layout, rows []deskRecord) error {
+	if err := t.changed(ctx, l); err != nil {
+		return err
+	}
 	if err := t.copyRows(ctx, "changed_"+l.table, l, rows); err != nil {
 		return err
 	}
