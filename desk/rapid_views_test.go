@@ -121,3 +121,18 @@ func lines(events []desk.Event) string {
 	}
 	return string(b)
 }
+
+// sometimes is what must happen now and then, by kind, cause and state.
+var sometimes = []string{
+	"agent_removed", "agent_connected", "agent_disconnected lost", "agent_disconnected superseded", "agent_online idle", "agent_online busy",
+	"agent_paused agent", "agent_paused misses", "agent_paused staff", "agent_offline agent", "agent_offline staff", "agent_offline grace",
+	"agent_offline restart", "agent_ready", "agent_heard", "client_connected", "client_disconnected lost", "offer_made", "offer_received", "offer_accepted",
+	"offer_ended rejected agent", "offer_ended rejected going_away", "offer_ended timed_out deadline", "offer_ended rescinded client",
+	"offer_ended rescinded staff", "offer_ended rescinded grace", "offer_ended rescinded max_wait", "offer_ended revoked undelivered", "offer_ended revoked lost",
+	"offer_ended revoked restart", "offer_ended revoked staff", "offer_ended revoked removal", "session_finished done agent", "session_finished done client",
+	"session_finished done staff", "session_finished queued agent_lost", "session_finished aborted agent_lost", "session_finished aborted no_show",
+	"session_finished queued removal", "request_ended cancelled client", "request_ended cancelled staff", "request_ended cancelled grace",
+	"request_ended cancelled restart", "request_ended expired max_wait", "request_ended expired max_attempts", "request_ended all_declined nobody_left",
+	"refused no_agent", "refused queue_full", "refused offer_closed", "refused session_ended", "refused not_connected", "refused unknown_desk",
+	"refused unknown_agent", "refused unknown_topic", "refused unknown_request", "refused desk_live", "parked behind a younger one",
+}
