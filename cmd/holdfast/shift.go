@@ -27,7 +27,8 @@ How often clients come and how long they talk is that of a bank's call centre (B
 many times faster as --compress says.
 
 Then every message that any agent or client saw is compared with the log.
-The exit code is 1 if anything was not true, or if anything is left undone.`,
+The exit code is 1 if anything was not true, or if anything is left undone. docs/SHIFT.md says what
+each figure means.`,
 		Example: `  holdfast shift
   holdfast shift --kill 2
   holdfast shift --kill 2 --report shift.html

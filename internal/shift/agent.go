@@ -152,23 +152,20 @@ func (a *agent) offered(line []byte, now time.Duration) {
 		a.offer, a.answer = id, a.choose()
 		a.seen = append(a.seen, sight{number(line, memberRequest), id, now})
 	}
-	if a.answer != answerMute {
-		a.askLocked(doReceipt, id)
-	}
-	if !fresh {
-		return // what they will do with it is on its way
-	}
-	cfg := a.floor.cfg
+	cfg, does := a.floor.cfg, a.answer
 	think := min(lognormal(a.rng, cfg.life(cfg.Think), spreadThink), offerTime(cfg)*9/10)
-	does := a.answer
-	switch does {
-	case answerMiss, answerMute:
-		return
-	case answerLate:
+	if does == answerLate {
 		think = offerTime(cfg) + desk.Slack + 300*time.Millisecond
 	}
+	speaks := does != answerMiss && does != answerMute
+	if does != answerMute && (think > 0 || !speaks || !fresh) { // an answer that comes at once shows by itself that they have it
+		a.askLocked(doReceipt, id)
+	}
+	if !fresh || !speaks {
+		return // what they will do with it is on its way, or nothing is
+	}
 	if think == 0 {
-		a.respond(id, a.answer)
+		a.respond(id, does)
 		return
 	}
 	if a.unlucky() {

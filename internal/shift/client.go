@@ -16,7 +16,7 @@ type client struct {
 	name string
 	rng  *rand.Rand
 
-	cursor  uint64 // as_of of the last push about a request
+	cursor  uint64 // as_of of the last push about a request, or of the answer to one
 	arrival arrival
 	live    bool   // has asked, and does not know the end yet
 	busy    bool   // live, or something that they asked is not answered
@@ -258,6 +258,8 @@ func (c *client) answered(q *ask, status int, line []byte, now time.Duration) er
 func (c *client) decided(q *ask, status int, line []byte, now time.Duration) error {
 	switch q.do {
 	case doRequest:
+		// From here on they know: whoever loses the connection before the first push hears what ended behind this.
+		c.cursor = max(c.cursor, asOf(line))
 		if status == http.StatusOK {
 			return c.step(line, now)
 		}

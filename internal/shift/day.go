@@ -32,7 +32,7 @@ func (s *performance) judge(log source) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.gaps()
+	v.gaps(s.floor.hands.agents)
 	v.undone(&s.left)
 	return v, nil
 }

@@ -32,30 +32,30 @@ type sessionHeard struct {
 // messages: who checks a message must read it for themselves. Offer and session are a number in one message, an object in
 // another, and in a problem a word.
 type reading struct {
-	Push      string
-	Desk      string
-	Agent     string
-	Client    string
-	Topic     string
-	State     string
-	Request   uint64
-	Offer     json.RawMessage
-	Session   json.RawMessage
-	Position  uint32
-	Attempts  uint32
-	Accepting bool
-	Ready     bool
-	Away      bool
-	Silent    bool
-	Deadline  desk.Time
-	Ended     desk.Time
-	Idle      uint32
-	Waiting   uint32
-	Open      bool
-	Version   uint64
-	Cause     string
-	Code      string
-	AsOf      uint64 `json:"as_of"`
+	Push      string          `json:"push"`
+	Desk      string          `json:"desk"`
+	Agent     string          `json:"agent"`
+	Client    string          `json:"client"`
+	Topic     string          `json:"topic"`
+	State     string          `json:"state"`
+	Request   uint64          `json:"request"`
+	Offer     json.RawMessage `json:"offer"`
+	Session   json.RawMessage `json:"session"`
+	Position  uint32          `json:"position"`
+	Attempts  uint32          `json:"attempts"`
+	Accepting bool            `json:"accepting"`
+	Ready     bool            `json:"ready"`
+	Away      bool            `json:"away"`
+	Silent    bool            `json:"silent"`
+	Deadline  desk.Time       `json:"deadline"`
+	Ended     desk.Time       `json:"ended"`
+	Idle      uint32          `json:"idle"`
+	Waiting   uint32          `json:"waiting"`
+	Open      bool            `json:"open"`
+	Version   uint64          `json:"version"`
+	Cause     string          `json:"cause"`
+	Code      string          `json:"code"`
+	AsOf      uint64          `json:"as_of"`
 }
 
 // Types of reading's members are told apart by their first byte.

@@ -92,6 +92,15 @@ func TestShift(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &told); err != nil {
 		t.Fatal(err)
 	}
+	doc, err := os.ReadFile("../../docs/SHIFT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key := range told {
+		if !bytes.Contains(doc, []byte("`"+key+"`")) {
+			t.Errorf("docs/SHIFT.md does not say what `%s` is", key)
+		}
+	}
 	for _, key := range []string{"sessions", "compared", "violations", "kills", "offers", "to_offer_ms", "to_accept_ms", "double_assignments", "stuck", "overtaken", "seconds"} {
 		if _, there := told[key]; !there {
 			t.Errorf("--json has no %q", key)

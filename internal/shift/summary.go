@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/sim"
 )
 
-// Summary is the outcome of a shift: the table, the page and the JSON object show it.
+// Summary is the outcome of a shift: the table, the page and the JSON object show it. docs/SHIFT.md says what each key means.
 type Summary struct {
 	Server   string  `json:"server"` // "child", or the target's URL
 	Realm    string  `json:"realm"`

@@ -15,7 +15,6 @@ import (
 type verdict struct {
 	sim.DeskReport
 	*ledger
-	violations int // more than are in the report's list
 }
 
 // source gives the events of a log, in order.
@@ -98,7 +97,10 @@ func verify(f *floor, log source) (*verdict, error) {
 
 // gaps is D5: what everybody heard last is how it stands. Every request has ended, and its client knows how; every agent knows
 // their state.
-func (v *verdict) gaps() {
+func (v *verdict) gaps(agents []*agent) {
+	for _, a := range agents {
+		v.look("D5", a.offer == 0, "%s was never told that offer %d is over", a.name, a.offer)
+	}
 	for id, r := range v.requests {
 		v.look("D5", ended([]byte(r.state)), "request %d of %s is still %s when all are gone", id, r.client, r.state)
 		v.look("D5", v.last.requests[id].state == r.state, "%s heard last that request %d is %q; by the log it is %s", r.client, id, v.last.requests[id].state, r.state)

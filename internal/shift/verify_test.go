@@ -213,6 +213,11 @@ func TestWhatIsMissingIsFound(t *testing.T) {
 			t.Errorf("without one %s: %v, found %d", name, err, v.Found)
 		}
 	}
+	s.floor.hands.agents[3].offer = 7
+	if v, err := s.judge(log); err != nil || v.found != 1 || v.list[0].Name != "D5" {
+		t.Errorf("an agent who was not told that an offer is over: %v, %v", err, v.list)
+	}
+	s.floor.hands.agents[3].offer = 0
 	s.left.Init, s.left.asked = 1, true
 	if v, err := s.judge(log); err != nil || v.found != 2 {
 		t.Errorf("an agent left in init: %v, %v", err, v.list)
