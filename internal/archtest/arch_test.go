@@ -44,9 +44,9 @@ var arrows = map[string][]string{
 	"auth":              {},
 	"internal/live":     {".", "seat", "desk", "engine", "internal/wire"},
 	"internal/door":     {},
-	"client":            {"seat", "desk", "internal/wire"},
+	"client":            {"seat", "internal/wire"},
 	"server":            {".", "seat", "desk", "engine", "auth", "internal/wire", "internal/live", "internal/door"},
-	"cmd/holdfast": {".", "seat", "desk", "engine", "mirror", "auth", "server", "internal/sim", "internal/load", "internal/rush", "internal/shift",
+	"cmd/holdfast": {".", "seat", "engine", "mirror", "auth", "server", "internal/sim", "internal/load", "internal/rush", "internal/shift",
 		"internal/story", "internal/wire"},
 }
 
