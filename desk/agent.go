@@ -2,15 +2,17 @@ package desk
 
 import "slices"
 
-// agent is one agent of a desk.
+// agent is one agent of a desk. What the ring needs stands first, close together: of very many agents each look at a new
+// place in memory costs more than all else that an offer does to the ring.
 type agent struct {
+	links []link  // one for each topic that the agent serves, the first for all of the desk
+	own   [1]link // what links has where the desk has no topics
+	standing
 	name    string
 	number  uint64 // among the desk's agents, as they were put
 	desk    *desk
 	profile Profile
-	links   []link // one for each topic that the agent serves, the first for all of the desk
 	conns   []uint64
-	standing
 	absence
 	current *request // Init: offered to the agent; Busy: of the session
 	timer   timer
@@ -132,7 +134,10 @@ func (a *agent) goOffline() {
 
 // enlist gives the agent a link for each topic that they serve. The agent is in no ring.
 func (a *agent) enlist() {
-	a.links = make([]link, 0, len(a.desk.topics))
+	a.links = a.own[:0]
+	if len(a.desk.topics) > 1 {
+		a.links = make([]link, 0, len(a.desk.topics))
+	}
 	for _, p := range a.desk.topics {
 		if a.serves(p) {
 			a.links = append(a.links, link{agent: a, topic: p, lanes: make([]lane, lanesOf(a.number))})
