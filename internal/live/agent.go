@@ -36,6 +36,7 @@ type agentSaid struct {
 	seq       uint64 // the event that made it so
 	topics    []string
 	offer     uint64 // pending, as far as they know; 0: none
+	newest    uint64 // the last offer that they were told: each is told once
 	answering uint64 // the offer that a command of theirs is about just now
 }
 
@@ -195,6 +196,9 @@ func (w *AgentWatch) news(b []byte, kinds []string, l *agentLook, now desk.Time,
 	if !l.known || !slices.Contains(v.Connections, w.conn) {
 		return b, kinds, true
 	}
+	if v.Seq < w.said.seq { // an answer is ahead of what was read; its event has it read again
+		return b, kinds, false
+	}
 	pending := uint64(0)
 	if v.Offer != nil {
 		pending = v.Offer.ID
@@ -211,10 +215,10 @@ func (w *AgentWatch) news(b []byte, kinds []string, l *agentLook, now desk.Time,
 		kinds = append(kinds, Agent)
 		w.said.any, w.said.agent, w.said.seq, w.said.topics = true, row, v.Seq, v.Profile.Topics
 	}
-	if pending != 0 && pending != w.said.offer {
+	if pending > w.said.newest {
 		b = wire.AppendPush(line(b), Offer, 0, func(b []byte) []byte { return wire.AppendOfferRow(b, v.Offer, now, true) })
 		kinds = append(kinds, Offer)
-		w.said.offer = pending
+		w.said.offer, w.said.newest = pending, pending
 	}
 	w.silent.Store(v.Silent)
 	return b, kinds, false

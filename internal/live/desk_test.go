@@ -247,6 +247,41 @@ func TestAgentUnconfirmed(t *testing.T) {
 	})
 }
 
+// TestAgentAnswerAhead: what was read before an answer, and is confirmed only after it, is not told: the offer is not made again.
+func TestAgentAnswerAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, told := range []bool{true, false} {
+			w := newWorld(t)
+			w.desk("d")
+			w.online("d", "eve", 1)
+			p := newParty(t)
+			watch := w.hub.WatchAgent(term, "d", "eve", 1, p)
+			w.request("d", "zoe", 9)
+			p.expect(live.Agent, live.Offer)
+			offer := w.do(desk.LookAgent{Desk: "d", Agent: "eve"}).Desk.Agent.Offer.ID
+			w.gate.close()
+			w.do(desk.Attach{Desk: "d", Agent: "eve", Conn: 2})
+			synctest.Wait() // it is on its way
+			w.do(desk.Receive{Desk: "d", Agent: "eve", Conn: 1, Offer: offer})
+			w.gate.step() // the device is confirmed: the agent is read, with the receipt
+			synctest.Wait()
+			watch.Answering(offer)
+			r := w.do(desk.AcceptOffer{Desk: "d", Agent: "eve", Conn: 1, Offer: offer}).Desk
+			watch.Answered(true)
+			p.offer = ""
+			if told {
+				watch.Told(r.Agent)
+			}
+			w.gate.open()
+			if list := p.take(); slices.Contains(list, live.Offer) || told && len(list) > 0 {
+				t.Errorf("told %v: %v", told, list)
+			}
+			watch.Close()
+			w.stop()
+		}
+	})
+}
+
 // TestSilentAgent: the flag follows the state.
 func TestSilentAgent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
