@@ -46,7 +46,7 @@ func deskEvents(seq uint64) []holdfast.Event {
 		{Kind: desk.ClientDisconnected, Who: zoe, About: desk.About{Request: 4711, Conn: 72}, Cause: desk.ByLostLink, Until: someTime + 5},
 		{Kind: desk.OfferMade, Who: both, About: desk.About{Request: 4711}, Until: someTime + 20_500_000, Receipt: someTime + 2_000_000},
 		{Kind: desk.OfferReceived, Who: eve, About: desk.About{Request: 4711, Offer: 4712}},
-		{Kind: desk.OfferAccepted, Who: both, About: desk.About{Request: 4711, Offer: 4712}, Until: someTime + 6},
+		{Kind: desk.OfferAccepted, Who: both, About: desk.About{Request: 4711, Offer: 4712, Conn: 7}, Until: someTime + 6},
 		{Kind: desk.OfferEnded, Who: eve, About: desk.About{Request: 4711, Offer: 4712}, Outcome: desk.Rejected, Cause: desk.ByAgent,
 			Staff: desk.Staff{Reason: "no time"}, Turned: idle(desk.Back), Until: someTime + 7},
 		{Kind: desk.OfferEnded, Who: eve, About: desk.About{Request: 4711, Offer: 4712}, Outcome: desk.TimedOut, Cause: desk.ByDeadline, Turned: idle(desk.BackMiss)},

@@ -112,6 +112,9 @@ func (s *State) applyOfOffer(now stamp, e *Event, r *request) error {
 	case OfferReceived:
 		o.received = true
 	case OfferAccepted:
+		if e.Conn != 0 && !a.has(e.Conn) {
+			return fmt.Errorf("%s: connection %d of %q at desk %q is not there", e.Kind, e.Conn, a.name, e.Desk)
+		}
 		o.state, o.session = Accepted, now.seq
 		if r.sessions == nil {
 			r.sessions = r.firstSession[:0]

@@ -59,7 +59,7 @@ var carries = [...]fields{
 	ClientDisconnected: hasClient | hasRequest | hasConn | hasCause | hasUntil,
 	OfferMade:          hasRequest | hasAgent | hasClient | hasUntil | hasReceipt,
 	OfferReceived:      hasOffer | hasRequest | hasAgent,
-	OfferAccepted:      hasOffer | hasRequest | hasAgent | hasClient | hasUntil,
+	OfferAccepted:      hasOffer | hasRequest | hasAgent | hasClient | hasConn | hasUntil,
 	OfferEnded:         hasOffer | hasRequest | hasAgent | hasOutcome | hasCause | hasStaff | hasState | hasPlace | hasUntil,
 	SessionFinished: hasSession | hasRequest | hasAgent | hasClient | hasThen | hasCause | hasStaff | hasState | hasPlace |
 		hasUntil,

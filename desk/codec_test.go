@@ -31,7 +31,7 @@ var documented = map[desk.Kind]string{
 	desk.ClientDisconnected: "Client Request Conn Cause Until",
 	desk.OfferMade:          "Request Agent Client Until Receipt",
 	desk.OfferReceived:      "Offer Request Agent",
-	desk.OfferAccepted:      "Offer Request Agent Client Until",
+	desk.OfferAccepted:      "Offer Request Agent Client Conn Until",
 	desk.OfferEnded:         "Offer Request Agent Outcome Cause Reason By State Place Until",
 	desk.SessionFinished:    "Session Request Agent Client Then Cause Reason By State Place Until",
 	desk.RequestEnded:       "Request Client Then Cause Reason By",

@@ -22,7 +22,7 @@ const (
 	ClientDisconnected Kind = 76 // Client, Request, Conn, Cause; Until: when it was the last one and the client must come back
 	OfferMade          Kind = 77 // Request, Agent, Client; Until: its end, Slack included; Receipt: when it must be received. Its seq is its id
 	OfferReceived      Kind = 78 // Offer, Request, Agent
-	OfferAccepted      Kind = 79 // Offer, Request, Agent, Client; Until: when the client must have come; zero = is there. Its seq is the session's id
+	OfferAccepted      Kind = 79 // Offer, Request, Agent, Client, Conn: over which, 0 = HTTP; Until: when the client must have come; zero = is there. Its seq is the session's id
 	OfferEnded         Kind = 80 // Offer, Request, Agent, Outcome, Cause, Reason, By, State, Place, Until: the agent's pause
 	SessionFinished    Kind = 81 // Session, Request, Agent, Client, Request's state in Then, Cause, Reason, By, State, Place, Until: the agent's pause
 	RequestEnded       Kind = 82 // Request, Client, Then, Cause, Reason, By: it waited, and ends

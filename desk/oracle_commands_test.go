@@ -336,7 +336,7 @@ func (o *oracle) answer(name, agent string, conn, id uint64, reason string, what
 			o.emit(d, desk.Event{Kind: desk.OfferReceived, Who: desk.Who{Agent: agent}, About: desk.About{Offer: id, Request: r.ID}})
 		}
 	case desk.Accepted:
-		o.accept(d, a, of)
+		o.accept(d, a, of, conn)
 	case desk.Rejected:
 		o.endOffer(d, of, desk.Rejected, desk.ByAgent, desk.Staff{Reason: reason}, desk.Turned{State: desk.Idle, Place: desk.Back}, o.pauseFor(d, false))
 		a.Misses = 0
@@ -345,7 +345,7 @@ func (o *oracle) answer(name, agent string, conn, id uint64, reason string, what
 	return desk.Refusal{}
 }
 
-func (o *oracle) accept(d *oDesk, a *oAgent, of *oOffer) {
+func (o *oracle) accept(d *oDesk, a *oAgent, of *oOffer, conn uint64) {
 	r := of.of
 	s := &oSession{of: r, SessionView: desk.SessionView{Desk: d.name, Agent: a.Agent, Client: r.Client, Request: r.ID, Offer: of.ID, Topic: r.Topic,
 		Data: r.Data, Began: o.now, Joined: !r.away()}}
@@ -353,7 +353,7 @@ func (o *oracle) accept(d *oDesk, a *oAgent, of *oOffer) {
 		s.JoinBy = o.now.Add(d.cfg.JoinWithin)
 	}
 	s.ID = o.emit(d, desk.Event{Kind: desk.OfferAccepted, Who: desk.Who{Agent: a.Agent, Client: r.Client},
-		About: desk.About{Offer: of.ID, Request: r.ID}, Until: s.JoinBy})
+		About: desk.About{Offer: of.ID, Request: r.ID, Conn: conn}, Until: s.JoinBy})
 	d.sessions = append(d.sessions, s)
 	of.State, of.Session = desk.Accepted, s.ID
 	r.State, r.offer, r.session = desk.Assigned, nil, s

@@ -166,7 +166,8 @@ func (s *State) accept(t *Turn, c *AcceptOffer) Result {
 	}
 	before := o.state == Accepted
 	if !before {
-		e := Event{Kind: OfferAccepted, Who: Who{a.desk.name, a.name, r.client.name}, About: About{Request: r.id, Offer: o.id}}
+		e := Event{Kind: OfferAccepted, Who: Who{a.desk.name, a.name, r.client.name},
+			About: About{Request: r.id, Offer: o.id, Conn: c.Conn}}
 		if r.gone() { // C6
 			e.Until = t.Now.Add(a.desk.config.JoinWithin)
 		}

@@ -226,6 +226,15 @@ var deskBugs = []struct {
 		return true
 	}},
 
+	{"a connection that ended wins", "D6", func(h *deskHistory) bool {
+		i := h.find(0, func(e *desk.Event) bool { return e.Kind == desk.OfferAccepted && e.Conn != 0 })
+		if i < 0 {
+			return false
+		}
+		h.events[i].Desk.Conn += 1_000_000
+		return true
+	}},
+
 	// what is heard
 	{"a dead connection wins", "D6", hear(func(h *DeskHeard) bool { return h.Answer != nil && h.Answer.Session != 0 }, func(h *DeskHeard) { h.Dead = true })},
 	{"two are told of one session", "D2", hear(func(h *DeskHeard) bool { return h.Answer != nil && h.Answer.Session != 0 }, func(h *DeskHeard) { h.To = "somebody" })},

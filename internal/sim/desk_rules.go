@@ -184,6 +184,7 @@ func (c *DeskChecker) turned(a *agentModel, e *desk.Event) {
 }
 
 func (c *DeskChecker) offerAccepted(a *agentModel, r *requestModel, o *offerModel, e *desk.Event) {
+	c.look("D6", e.Conn == 0 || a.conns[e.Conn], "offer %d is accepted over connection %d, which is not one of %s's", o.id, e.Conn, a.name)
 	c.look("D3", c.at < o.end, "offer %d is accepted after its end", o.id)
 	if !c.look("D2", r.session == nil && a.session == nil, "offer %d is accepted, and request %d or %s has a session", o.id, r.id, a.name) {
 		c.report.DoubleAssignments++

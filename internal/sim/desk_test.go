@@ -194,7 +194,11 @@ func (h *deskHistory) step() {
 }
 
 func (h *deskHistory) accept(name, agent string, offer uint64) {
-	res := h.do(desk.AcceptOffer{Desk: name, Agent: agent, Offer: offer})
+	accept := desk.AcceptOffer{Desk: name, Agent: agent, Offer: offer}
+	if v, _ := h.desks().Agent(name, agent); len(v.Connections) > 0 && offer%4 > 0 { // else over HTTP
+		accept.Conn = v.Connections[len(v.Connections)-1]
+	}
+	res := h.do(accept)
 	a := &AnswerHeard{Offer: offer, Code: res.Refusal.Code, Outcome: res.Refusal.Offer}
 	if res.Session != nil {
 		a.Session = res.Session.ID
