@@ -31,8 +31,7 @@ const (
 type deskWorld struct {
 	*engine.Engine
 	desks, clients []string
-	conns          map[string]uint64 // of agents
-	cycles         atomic.Int64      // begun
+	cycles         atomic.Int64 // begun
 }
 
 func newDeskWorld(b *testing.B) *deskWorld {
@@ -43,7 +42,7 @@ func newDeskWorld(b *testing.B) *deskWorld {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &deskWorld{Engine: e, conns: map[string]uint64{}}
+	w := &deskWorld{Engine: e}
 	for n := range 1 << 17 {
 		w.clients = append(w.clients, fmt.Sprintf("c%06d", n))
 	}
@@ -56,8 +55,8 @@ func newDeskWorld(b *testing.B) *deskWorld {
 		mustDo(b, e, desk.PutDesk{Desk: name, Config: config})
 		var last engine.Answer
 		for m := range benchAgents {
-			agent, conn := fmt.Sprintf("%s-%02d", name, m), uint64(len(w.conns)+1)
-			w.conns[agent] = conn
+			agent := fmt.Sprintf("%s-%02d", name, m)
+			conn := connOf(n, agent)
 			mustDo(b, e, desk.PutAgent{Desk: name, Agent: agent})
 			mustDo(b, e, desk.Attach{Desk: name, Agent: agent, Conn: conn})
 			last = mustDo(b, e, desk.Online{Desk: name, Agent: agent, Conn: conn})
@@ -67,14 +66,20 @@ func newDeskWorld(b *testing.B) *deskWorld {
 	return w
 }
 
+// connOf is the connection of an agent of the n-th desk.
+func connOf(n int, agent string) uint64 {
+	tens, ones := agent[len(agent)-2]-'0', agent[len(agent)-1]-'0'
+	return uint64(n*benchAgents+int(tens)*10+int(ones)) + 1
+}
+
 var errNoOffer = errors.New("the request was not offered at once")
 
 // cycle is one request from its making to the end of its session: three commands and four events. after is called behind
 // each command: what the offer and the session are told on.
 func (w *deskWorld) cycle(caller int, after func(engine.Answer) error) error {
-	n := int(w.cycles.Add(1))
-	name, client := w.desks[caller%len(w.desks)], w.clients[n%len(w.clients)]
-	a, err := w.decide(desk.Request{Desk: name, Client: client, Conn: uint64(len(w.conns) + n)}, after)
+	at, n := caller%len(w.desks), int(w.cycles.Add(1))
+	name, client := w.desks[at], w.clients[n%len(w.clients)]
+	a, err := w.decide(desk.Request{Desk: name, Client: client, Conn: uint64(1<<32 + n)}, after)
 	if err != nil {
 		return err
 	}
@@ -82,10 +87,11 @@ func (w *deskWorld) cycle(caller int, after func(engine.Answer) error) error {
 		return fmt.Errorf("%w: %+v", errNoOffer, a.Refusal)
 	}
 	agent, offer := a.Request.Agent, a.Request.Offer
-	if a, err = w.decide(desk.AcceptOffer{Desk: name, Agent: agent, Conn: w.conns[agent], Offer: offer}, after); err != nil {
+	conn := connOf(at, agent)
+	if a, err = w.decide(desk.AcceptOffer{Desk: name, Agent: agent, Conn: conn, Offer: offer}, after); err != nil {
 		return err
 	}
-	_, err = w.decide(desk.Finish{Desk: name, Agent: agent, Conn: w.conns[agent], Session: a.Session.ID}, after)
+	_, err = w.decide(desk.Finish{Desk: name, Agent: agent, Conn: conn, Session: a.Session.ID}, after)
 	return err
 }
 
@@ -132,8 +138,9 @@ func (w *deskWorld) run(b *testing.B, callers, n int, over <-chan struct{}, each
 }
 
 // BenchmarkDeskCycles: request, offer, accept, finish. Waiting: that many callers, each waiting after every command until it
-// is on the disk, as the offer and the session are told then; the figure is that of 1,000. Of 10,000 nearly all have a cold
-// stack. NotWaiting: a few callers that wait after every hundredth cycle only: what the decisions cost by themselves.
+// is on the disk, as the offer and the session are told then; the figure is that of 300, which keep log and disk busy. The more
+// there are, the colder is each one's stack. NotWaiting: a few callers that wait after every hundredth cycle only: what the
+// decisions cost by themselves.
 func BenchmarkDeskCycles(b *testing.B) {
 	for _, callers := range []int{300, 1_000, 10_000} {
 		b.Run(fmt.Sprint("Waiting-", callers), func(b *testing.B) {
