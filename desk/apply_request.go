@@ -36,7 +36,6 @@ func (s *State) applyRequest(now stamp, e *Event, d *desk) error {
 	d.asks[Queued]++
 	p.live++
 	c.live = append(c.live, r)
-	c.all.add(r.id, r)
 	s.keepRequest(r, now)
 	return nil
 }
@@ -99,7 +98,7 @@ func (s *State) applyOfRequest(now stamp, e *Event, r *request) error {
 		if state != Queued || e.Then.Live() {
 			return fmt.Errorf("request %d ends %s, but is %s", r.id, e.Then, state)
 		}
-		s.finish(r, e.Then, e.Cause, strings.Clone(e.Reason))
+		s.finish(r, now, e.Then, e.Cause, strings.Clone(e.Reason))
 		s.keepRequest(r, now)
 		return nil
 	}
@@ -194,7 +193,7 @@ func (s *State) applyFinish(now stamp, e *Event, r *request) error {
 			r.until = now.at.Add(r.desk.config.ClientGrace)
 		}
 	} else {
-		s.finish(r, e.Then, e.Cause, stay.reason)
+		s.finish(r, now, e.Then, e.Cause, stay.reason)
 	}
 	s.keepAgent(a, now)
 	s.keepRequest(r, now)

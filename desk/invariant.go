@@ -223,8 +223,9 @@ func (s *State) checkTallies() error {
 			if r.ask.Key != "" {
 				keys++
 			}
-			if all := r.client.all.from(r.id); len(all) == 0 || all[0].of != r || slices.Contains(r.client.live, r) != r.course.state.Live() ||
-				s.clients[r.client.name] != r.client {
+			ended := r.client.ended.from(r.seq)
+			if slices.Contains(r.client.live, r) != r.course.state.Live() || s.clients[r.client.name] != r.client ||
+				(len(ended) > 0 && ended[0].of == r) == r.course.state.Live() {
 				return fmt.Errorf("tally: request %d of %q is not among theirs", r.id, r.client.name)
 			}
 			if r.course.state.Live() {
@@ -258,12 +259,12 @@ func (s *State) checkClients() error {
 				return fmt.Errorf("client %q has two live requests at desk %q, or out of order", name, r.desk.name)
 			}
 		}
-		for i, row := range c.all.rows {
-			if i > 0 && c.all.rows[i-1].number >= row.number || row.of != nil && s.ids.find(row.number) != row.of {
-				return fmt.Errorf("client %q has requests out of order", name)
+		for i, row := range c.ended.rows {
+			if i > 0 && c.ended.rows[i-1].number >= row.number || row.of != nil && (row.of.seq != row.number || s.ids.find(row.of.id) != row.of) {
+				return fmt.Errorf("client %q has requests that ended out of order", name)
 			}
 		}
-		if c.all.len() == 0 {
+		if c.empty() {
 			return fmt.Errorf("client %q has none", name)
 		}
 	}

@@ -192,12 +192,14 @@ func (r *request) turn(state RequestState) {
 }
 
 // finish ends the request; it stays for a while for who asks.
-func (s *State) finish(r *request, then RequestState, cause Cause, reason string) {
+func (s *State) finish(r *request, now stamp, then RequestState, cause Cause, reason string) {
 	r.turn(then)
+	r.stamp = now
 	r.course.cause, r.course.reason = cause, reason
 	r.conns, r.agent, r.absence = nil, nil, absence{}
 	r.topic.live--
 	r.client.live = without(r.client.live, r)
+	r.client.ended.add(r.seq, r)
 	s.finished.push(r)
 }
 
@@ -214,11 +216,14 @@ func (s *State) forget(r *request) {
 		delete(s.keys, requestKey{r.desk, r.client.name, r.ask.Key})
 	}
 	r.desk.requests.remove(r.id)
-	if r.client.all.remove(r.id); r.client.all.len() == 0 {
+	if r.client.ended.remove(r.seq); r.client.empty() {
 		delete(s.clients, r.client.name)
 	}
 	s.requests--
 }
+
+// empty says whether nothing of the client is in the state.
+func (c *client) empty() bool { return len(c.live) == 0 && c.ended.len() == 0 }
 
 func without(rows []*request, r *request) []*request {
 	i := slices.Index(rows, r)

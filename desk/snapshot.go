@@ -392,10 +392,10 @@ func (s *State) index(r *request, name string) bool {
 	}
 	s.requests++
 	d.requests.add(r.id, r)
-	c.all.add(r.id, r)
 	r.timer = timer{kind: timerOfRequest, id: r.id, owner: r}
 	if !r.course.state.Live() {
 		s.finished.push(r)
+		c.ended.add(r.seq, r)
 		return len(r.conns) == 0 && r.absence == absence{}
 	}
 	if c.liveOf(d) != nil {
@@ -439,7 +439,7 @@ func (s *State) derive() {
 	slices.SortFunc(s.finished.rows, func(a, b *request) int { return cmp.Compare(a.seq, b.seq) })
 	byID := func(a, b *request) int { return cmp.Compare(a.id, b.id) }
 	for _, c := range s.clients {
-		slices.SortFunc(c.all.rows, func(a, b row[request]) int { return cmp.Compare(a.number, b.number) })
+		slices.SortFunc(c.ended.rows, func(a, b row[request]) int { return cmp.Compare(a.number, b.number) })
 		slices.SortFunc(c.live, byID)
 	}
 	for _, d := range s.order {

@@ -84,9 +84,9 @@ type topic struct {
 
 // client is somebody who asks, at any desk.
 type client struct {
-	name string
-	live []*request // at most one of each desk
-	all  roll[request]
+	name  string
+	live  []*request    // at most one of each desk, by id
+	ended roll[request] // by the event that ended it
 }
 
 // NewState is a realm without desks.

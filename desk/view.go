@@ -1,5 +1,10 @@
 package desk
 
+import (
+	"cmp"
+	"slices"
+)
+
 // maxLook bounds how many rows one page of Requests or Sessions looks at.
 const maxLook = 10_000
 
@@ -212,14 +217,18 @@ func (s *State) OfClient(client string, since uint64, most int) []RequestView {
 	if c == nil {
 		return nil
 	}
-	var rows []RequestView
-	for _, row := range c.all.rows {
-		if len(rows) >= most {
-			break
+	shown := slices.Clone(c.live)
+	if since < s.seq {
+		for _, row := range c.ended.from(since + 1) {
+			if row.of != nil {
+				shown = append(shown, row.of)
+			}
 		}
-		if r := row.of; r != nil && (r.course.state.Live() || r.seq > since) {
-			rows = append(rows, *r.view())
-		}
+	}
+	slices.SortFunc(shown, func(a, b *request) int { return cmp.Compare(a.id, b.id) })
+	rows := make([]RequestView, 0, min(len(shown), most))
+	for _, r := range shown[:cap(rows)] {
+		rows = append(rows, *r.view())
 	}
 	return rows
 }
