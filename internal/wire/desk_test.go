@@ -38,6 +38,9 @@ func TestDeskConfigComesBack(t *testing.T) {
 	if put, err := ParseDesk("acme", []byte(`{"policy":"queue"}`)); err != nil || put.Config.QueueLimit != 100 {
 		t.Errorf("a queue of %d, %v", put.Config.QueueLimit, err)
 	}
+	if put, err := ParseDesk("acme", []byte(`{"offer_ms":1500}`)); err != nil || put.Config.Receipt != 1500*time.Millisecond || put.Config.Valid() != nil {
+		t.Errorf("short offers: a receipt within %v, %v", put.Config.Receipt, err)
+	}
 }
 
 // things is one of each thing with nothing left out.

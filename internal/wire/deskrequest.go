@@ -32,6 +32,8 @@ func ParseDesk(name string, body []byte) (desk.PutDesk, error) {
 		{"restart_grace_ms", &c.RestartGrace}, {"warm_up_ms", &c.WarmUp}} {
 		if ms, ok := f.uint(d.name, math.MaxUint32); ok {
 			*d.to = time.Duration(ms) * time.Millisecond
+		} else if d.to == &c.Receipt { // who makes offers short need not know of receipts
+			c.Receipt = min(c.Receipt, c.OfferTime)
 		}
 	}
 	f.number("misses", &c.Misses)
