@@ -26,7 +26,7 @@ const (
 	Client  Role = "client"  // one client of desks
 	Staff   Role = "staff"   // acts for others, with a reason
 	Backend Role = "backend" // the customer's own programs: act for everybody
-	Admin   Role = "admin"   // sets up realms, pools and keys
+	Admin   Role = "admin"   // sets up realms, pools and desks
 )
 
 // Roles are all of them, from the one that may least.

@@ -75,7 +75,7 @@ func newKeyCreate(c *keyConfig) *cobra.Command {
 		Long: `Makes a key and prints it on stdout, alone; what is to be said about it goes to stderr. It cannot be shown again.
 
 Roles, from the one that may least: person, agent, client (each for one --person in one --realm), staff (acts for others,
-with a reason), backend (your programs: act for everybody), admin (also sets up realms and pools, and watches the server).`,
+with a reason), backend (your programs: act for everybody), admin (also sets up realms, pools and desks, and watches the server).`,
 		Example: `  holdfast key create --role backend --realm spring --note "enrolment portal"
   holdfast key create --role admin --expires 90d
   KEY=$(holdfast key create --role staff --realm spring --person registrar.office)`,
