@@ -84,7 +84,7 @@ func byHand(path, realm, desk string) string {
 
 // ofDesks says whether a token for one desk may use a path.
 func ofDesks(path string) bool {
-	return strings.Contains(path, "/desks") || strings.HasSuffix(path, "{realm}/events")
+	return strings.Contains(path, "/desks") || strings.HasSuffix(path, "{realm}/events") || strings.HasSuffix(path, "/tickets")
 }
 
 // askFor asks, and stops a stream as soon as it has begun.

@@ -30,8 +30,8 @@ type route struct {
 	op     operation
 
 	own   bool        // names no realm, and yet is for who is of one: it shows only that
-	desks bool        // it is of desks: who is of one desk may use it, and sees only that
-	also  []auth.Role // of desks: who may beside role, for themselves
+	desks bool        // it is of desks, or of all: who is of one desk may use it, and sees only that
+	also  []auth.Role // of these: who may beside role, for themselves
 	names struct {    // which ids the path has; set by table
 		realm, pool, person, desk, agent bool
 		number                           string // of an event: request, offer, session
@@ -158,7 +158,7 @@ func socketRoutes() []route {
 		{method: "GET", path: peoplePath + "/events", role: auth.Person, class: open, handle: getPersonEvents,
 			op: operation{"personEvents", "What changes of a person's claims, as server-sent events", []string{"since"}, []string{"Last-Cursor"}, "", []answer{
 				{http.StatusOK, wire.EventStream, ""}, {http.StatusNotFound, wire.ProblemJSON, "Problem"}, {http.StatusTooManyRequests, wire.ProblemJSON, "Problem"}, {http.StatusServiceUnavailable, wire.ProblemJSON, "Problem"}}}},
-		{method: "POST", path: realmPath + "/tickets", role: auth.Person, class: placed, handle: postTicket,
+		{method: "POST", path: realmPath + "/tickets", role: auth.Person, also: eachParty, class: placed, desks: true, handle: postTicket,
 			op: operation{"ticket", "A one-use ticket of 30 s, with which a WebSocket says who comes", nil, nil, "TicketRequest", []answer{
 				{http.StatusOK, wire.JSON, "Ticket"}, {http.StatusNotFound, wire.ProblemJSON, "Problem"},
 				{http.StatusConflict, wire.ProblemJSON, "Problem"}, {http.StatusTooManyRequests, wire.ProblemJSON, "Problem"}}}},

@@ -30,7 +30,7 @@ func (s *socket) hello(m *wire.Message) {
 		s.deny(m, &notKnown, wire.CloseUnauthorized, "no valid token")
 		return
 	}
-	who, may, err := s.comes(m, &id)
+	who, may, err := comes(m, &id, s.realm)
 	switch {
 	case err != nil:
 		s.fail(m.ID, err)

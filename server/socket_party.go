@@ -33,7 +33,7 @@ type party struct {
 func (p *party) atDesk() bool { return p.agent != "" || p.client != "" }
 
 // comes says whom a hello is for, and whether the token is for that.
-func (s *socket) comes(m *wire.Message, id *auth.Identity) (who, verdict, error) {
+func comes(m *wire.Message, id *auth.Identity, realm string) (who, verdict, error) {
 	switch {
 	case m.Agent != "" || id.Role == auth.Agent:
 		w := who{agent: cmp.Or(m.Agent, id.Person), desk: cmp.Or(m.Desk, id.Desk)}
@@ -43,7 +43,7 @@ func (s *socket) comes(m *wire.Message, id *auth.Identity) (who, verdict, error)
 		if w.desk == "" {
 			return w, allowed, invalid("desk", "is missing: the token does not say at which desk")
 		}
-		return w, permitDesk(id, auth.Staff, []auth.Role{auth.Agent}, s.realm, w.desk, w.agent), nil
+		return w, permitDesk(id, auth.Staff, []auth.Role{auth.Agent}, realm, w.desk, w.agent), nil
 	case m.Desk != "":
 		return who{}, allowed, invalid("desk", "goes with agent")
 	case m.Client != "" || id.Role == auth.Client:
@@ -51,13 +51,13 @@ func (s *socket) comes(m *wire.Message, id *auth.Identity) (who, verdict, error)
 		if m.Person != "" || id.Role == auth.Client && w.client != id.Person {
 			return w, forbidden, nil
 		}
-		return w, permitDesk(id, auth.Backend, []auth.Role{auth.Client}, s.realm, "", ""), nil
+		return w, permitDesk(id, auth.Backend, []auth.Role{auth.Client}, realm, "", ""), nil
 	}
 	w := who{person: m.Person}
 	if id.Role == auth.Person {
 		w.person = id.Person
 	}
-	return w, permit(id, auth.Person, s.realm, m.Person), nil
+	return w, permit(id, auth.Person, realm, m.Person), nil
 }
 
 // attach makes the connection one of an agent's devices; false: it is not, and is being closed.

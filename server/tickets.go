@@ -7,12 +7,13 @@ import (
 
 	"holdfast"
 	"holdfast/auth"
+	"holdfast/desk"
 	"holdfast/internal/wire"
 	"holdfast/seat"
 )
 
-// postTicket gives a one-use ticket, with which a connection says who comes without showing a token. A person gets it for
-// themselves; who acts for others may name the person, and gets one that is that person's, in this realm only.
+// postTicket gives a one-use ticket, with which a connection says who comes without showing a token. A person, an agent and a client
+// get it for themselves; who acts for others may name one of these, and gets one that is theirs, in this realm only.
 func postTicket(c *call) int {
 	body, err := c.body()
 	if err != nil {
@@ -31,7 +32,13 @@ func postTicket(c *call) int {
 	if wait := c.limit(&c.id); wait > 0 {
 		return c.limited(wait)
 	}
-	if permit(&c.id, auth.Person, c.realm, ask.Person) != allowed {
+	id, may, err := c.bearer(&ask)
+	switch {
+	case err != nil:
+		return c.fail(err)
+	case may == otherDesk:
+		return c.refuse(&seat.Refusal{Code: desk.UnknownDesk}, wire.Stamp{})
+	case may != allowed:
 		return c.problem(notForYou)
 	}
 	origin := c.r.Header.Get("Origin")
@@ -44,7 +51,7 @@ func postTicket(c *call) int {
 	if len(origin) > wire.MaxOrigin { // it is kept as long as the ticket
 		return c.fail(invalid("Origin", "is too long"))
 	}
-	ticket, expires, err := c.auth.Ticket(inPerson(c.id, ask.Person), c.realm, origin)
+	ticket, expires, err := c.auth.Ticket(id, c.realm, origin)
 	switch {
 	case errors.Is(err, auth.ErrCrowded):
 		return c.problem(wire.New(wire.Busy, "Too many tickets are open. Ask again."))
@@ -58,10 +65,28 @@ func postTicket(c *call) int {
 	})
 }
 
-// inPerson is who a ticket is for: the person where one is named, on the authority of who names them.
-func inPerson(id auth.Identity, person string) auth.Identity {
-	if id.Role != auth.Person && person != "" {
-		id.Role, id.Person, id.Name = auth.Person, person, id.Name+"/"+person
+// bearer is who a ticket is for: who asks, or whom they name as in a hello, on the authority of who names them.
+func (c *call) bearer(ask *wire.Ticket) (auth.Identity, verdict, error) {
+	id := c.id
+	if *ask == (wire.Ticket{Origin: ask.Origin}) {
+		return id, allowed, nil
 	}
-	return id
+	hello := wire.Message{Person: ask.Person}
+	hello.Agent, hello.Desk, hello.Client = ask.Agent, ask.Desk, ask.Client
+	w, may, err := comes(&hello, &id, c.realm)
+	if err != nil || may != allowed {
+		return id, may, err
+	}
+	if name := w.person + w.agent + w.client; !single(&id) {
+		id.Person, id.Name = name, id.Name+"/"+name
+	}
+	switch {
+	case w.agent != "":
+		id.Role, id.Desk = auth.Agent, w.desk
+	case w.client != "":
+		id.Role = auth.Client
+	default:
+		id.Role = auth.Person
+	}
+	return id, allowed, nil
 }

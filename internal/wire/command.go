@@ -220,14 +220,19 @@ func (m *Message) subscription(f *fields) {
 
 // Ticket is the body of a request for a ticket.
 type Ticket struct {
-	Person string // whom it is for; empty: who asks
+	Person string // whom it is for; all empty: who asks
+	Agent  string // or this one, of the desk
+	Desk   string
+	Client string // or this one
 	Origin string // the origin of the page that will use it, where another asks for it; empty: none, or that of the request
 }
 
 // ParseTicket reads the body of a request for a ticket.
 func ParseTicket(body []byte) (t Ticket, err error) {
 	f := fieldsOf(body)
-	t.Person, t.Origin = f.filled("person"), f.filled("origin")
+	m := Message{Person: f.filled("person")}
+	m.party(f)
+	t.Person, t.Agent, t.Desk, t.Client, t.Origin = m.Person, m.Agent, m.Desk, m.Client, f.filled("origin")
 	if err = f.end(); err == nil && t.Person != "" {
 		err = seat.ValidID("person", t.Person)
 	}
