@@ -269,12 +269,13 @@ func (a *agent) answered(q *ask, status int, line []byte, now time.Duration) err
 			a.session = 0
 			a.between()
 		}
-	case doPause, doOffline:
-		a.rest()
-	case doOnline:
+	case doOnline, doPause, doOffline:
 		if status != http.StatusOK {
 			a.rest() // their connection went meanwhile: once more
-		} else {
+			break
+		}
+		a.stands(line)
+		if q.do == doOnline {
 			a.floor.tally.online.Add(1)
 		}
 	}

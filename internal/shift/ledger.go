@@ -1,8 +1,6 @@
 package shift
 
 import (
-	"slices"
-
 	"holdfast"
 	"holdfast/desk"
 	"holdfast/internal/sim"
@@ -54,10 +52,16 @@ type sessionEntry struct {
 type lines struct {
 	points  []point
 	now     point
-	oldest  []uint64 // requests that wait, in the order in which they were made; ended ones too until they come to the front
-	waiting map[uint64]bool
-	pending []int // offers that were pending at each start of the server but the first
+	oldest  []waiter             // in the order in which they began to wait; who waits no more too, until they come to the front
+	waiting map[uint64]desk.Time // requests that wait, and since when
+	pending []int                // offers that were pending at each start of the server but the first
 	starts  int
+}
+
+// waiter is a request that began to wait: when it was made, or when its session was lost.
+type waiter struct {
+	request uint64
+	since   desk.Time
 }
 
 // point is everybody at one instant.
@@ -65,12 +69,12 @@ type point struct {
 	at      desk.Time
 	states  [desk.AgentStates]int32
 	waiting int32     // queued or offering
-	oldest  desk.Time // when the one who waits longest came; 0 = nobody waits
+	oldest  desk.Time // since when the first of them waits; 0 = nobody does
 }
 
 func newLedger(realm string) *ledger {
 	return &ledger{realm: realm, agents: map[string]string{}, requests: map[uint64]requestEntry{}, sessions: map[uint64]*sessionEntry{},
-		offered: map[uint64]uint64{}, last: lastHeard{map[uint64]lastState{}, map[string]lastState{}}, checks: map[string]uint64{}, lines: lines{waiting: map[uint64]bool{}}}
+		offered: map[uint64]uint64{}, last: lastHeard{map[uint64]lastState{}, map[string]lastState{}}, checks: map[string]uint64{}, lines: lines{waiting: map[uint64]desk.Time{}}}
 }
 
 // pointEvery is how fine the report draws: 50 ms of the log's time.
@@ -97,13 +101,13 @@ func (l *ledger) apply(e *holdfast.Event) {
 // point is how everybody stands now.
 func (l *ledger) point() point {
 	p := &l.lines
-	for len(p.oldest) > 0 && !p.waiting[p.oldest[0]] {
+	for len(p.oldest) > 0 && p.waiting[p.oldest[0].request] != p.oldest[0].since {
 		p.oldest = p.oldest[1:]
 	}
 	now := p.now
 	now.oldest = 0
 	if len(p.oldest) > 0 {
-		now.oldest = l.requests[p.oldest[0]].made
+		now.oldest = p.oldest[0].since
 	}
 	return now
 }
@@ -123,8 +127,7 @@ func (l *ledger) deskEvent(seq uint64, at desk.Time, e *desk.Event) {
 		l.turn(e.Agent, desk.Offline)
 	case desk.RequestMade:
 		l.requests[seq] = requestEntry{client: e.Client, made: at, state: desk.Queued.String()}
-		l.lines.oldest = append(l.lines.oldest, seq)
-		l.wait(seq, true)
+		l.wait(seq, true, at)
 	case desk.OfferMade:
 		l.turn(e.Agent, desk.Init)
 		l.offered[seq] = e.Request
@@ -137,7 +140,7 @@ func (l *ledger) deskEvent(seq uint64, at desk.Time, e *desk.Event) {
 		delete(l.offered, e.Offer)
 		l.turn(e.Agent, desk.Busy)
 		l.sessions[seq] = &sessionEntry{request: e.Request, agent: e.Agent, client: e.Client}
-		l.wait(e.Request, false)
+		l.wait(e.Request, false, at)
 		l.state(e.Request, desk.Assigned)
 	case desk.OfferEnded:
 		delete(l.offered, e.Offer)
@@ -148,10 +151,10 @@ func (l *ledger) deskEvent(seq uint64, at desk.Time, e *desk.Event) {
 		}
 		l.turn(e.Agent, e.State)
 		l.state(e.Request, e.Then)
-		l.wait(e.Request, e.Then == desk.Queued)
+		l.wait(e.Request, e.Then == desk.Queued, at)
 	case desk.RequestEnded:
 		l.state(e.Request, e.Then)
-		l.wait(e.Request, false)
+		l.wait(e.Request, false, at)
 	}
 }
 
@@ -170,21 +173,18 @@ func (l *ledger) state(request uint64, to desk.RequestState) {
 	l.requests[request] = r
 }
 
-func (l *ledger) wait(request uint64, waits bool) {
+func (l *ledger) wait(request uint64, waits bool, at desk.Time) {
 	p := &l.lines
-	if waits == p.waiting[request] {
-		return
-	}
-	if waits {
-		p.waiting[request] = true
+	_, waited := p.waiting[request]
+	switch {
+	case waits && !waited:
+		p.waiting[request] = at
+		p.oldest = append(p.oldest, waiter{request, at})
 		p.now.waiting++
-		if request != l.seq { // again, at its original place
-			p.oldest = slices.Insert(p.oldest, 0, request)
-		}
-		return
+	case !waits && waited:
+		delete(p.waiting, request)
+		p.now.waiting--
 	}
-	delete(p.waiting, request)
-	p.now.waiting--
 }
 
 // heard notes what was heard last, and compares a session that was shown: whose it is, and whether it is over.

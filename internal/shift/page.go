@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"math"
 	"strings"
 
 	"holdfast/desk"
@@ -25,7 +26,7 @@ type page struct {
 	*Summary
 	Where, Staffed, Rhythm, Comparison string
 	States                             *play.Chart // agents by state over time
-	Waiting, Oldest                    *play.Chart
+	Working, Waiting, Oldest           *play.Chart
 	Times                              []timed
 	Ended, Offered                     []bar
 }
@@ -47,7 +48,7 @@ func (s *Summary) page() page {
 		Ended: bars(s.Outcomes, ordered(s.Outcomes, outcomes)), Offered: bars(s.Offers, ordered(s.Offers, offers)),
 	}
 	if d := newDrawing(s); d != nil {
-		p.States, p.Waiting, p.Oldest = d.states(), d.waiting(), d.oldest()
+		p.States, p.Working, p.Waiting, p.Oldest = d.states(), d.working(), d.waiting(), d.oldest()
 	}
 	return p
 }
@@ -109,18 +110,37 @@ func scale(v, most float64) float64 { return play.PlotY + play.PlotHeight*(1-v/m
 
 // states stacks the agents: busy at the bottom, then those with an offer, the idle, and the offline on top.
 func (d *drawing) states() *play.Chart {
-	c := &play.Chart{Title: "Agents by state", Legend: true}
+	return d.stack("Agents by state", float64(d.agents), desk.Busy, desk.Init, desk.Idle, desk.Offline)
+}
+
+// working stacks those who are not idle, where they are too few to be seen among all; nil: they are not.
+func (d *drawing) working() *play.Chart {
+	most := 0.0
+	for i := range d.points {
+		p := &d.points[i]
+		most = max(most, float64(p.states[desk.Busy]+p.states[desk.Init]))
+	}
+	if most == 0 || most > float64(d.agents)/3 {
+		return nil
+	}
+	step := play.RoundStep(most / 4)
+	return d.stack("Agents at work", step*math.Ceil(most/step), desk.Busy, desk.Init)
+}
+
+// stack draws states one upon the other.
+func (d *drawing) stack(title string, most float64, states ...desk.AgentState) *play.Chart {
+	c := &play.Chart{Title: title, Legend: true}
 	floor := make([]float64, len(d.points))
-	for _, state := range []desk.AgentState{desk.Busy, desk.Init, desk.Idle, desk.Offline} {
+	for _, state := range states {
 		var up, down strings.Builder
 		for i, p := range d.points {
-			top := floor[i] + float64(max(0, p.states[state]))/float64(d.agents)
+			top := floor[i] + float64(max(0, p.states[state]))/most
 			fmt.Fprintf(&up, "%c%.1f %.1f", "ML"[min(i, 1)], plotAt(i), scale(min(top, 1), 1))
 			k := len(d.points) - 1 - i
 			fmt.Fprintf(&down, "L%.1f %.1f", plotAt(k), scale(min(floor[k], 1), 1))
 		}
 		for i, p := range d.points {
-			floor[i] += float64(max(0, p.states[state])) / float64(d.agents)
+			floor[i] += float64(max(0, p.states[state])) / most
 		}
 		name := state.String()
 		if state == desk.Init {
@@ -129,7 +149,7 @@ func (d *drawing) states() *play.Chart {
 		c.Lines = append(c.Lines, play.Plotted{Name: name, Class: state.String(), Path: up.String() + down.String() + "Z", Fill: true})
 	}
 	for i := range 5 {
-		c.Y = append(c.Y, play.Mark{At: scale(float64(i)/4, 1), Text: play.Number(d.agents * i / 4)})
+		c.Y = append(c.Y, play.Mark{At: scale(float64(i)/4, 1), Text: play.Number(int(most) * i / 4)})
 	}
 	return d.overTime(c)
 }
@@ -175,9 +195,11 @@ func (d *drawing) line(title string, value func(*point) float64, label func(floa
 // overTime labels the axis of time, and draws the kills.
 func (d *drawing) overTime(c *play.Chart) *play.Chart {
 	c.X = play.TimeMarks(d.span)
+	name := "kill -9"
 	for _, at := range d.kills {
 		if x := play.PlotX + play.PlotWidth*at/d.span; at >= 0 && at <= d.span {
-			c.Lines = append(c.Lines, play.Plotted{Name: "kill -9", Class: "kill", Path: fmt.Sprintf("M%.1f %.1fV%.1f", x, play.PlotY, play.PlotY+play.PlotHeight)})
+			c.Lines = append(c.Lines, play.Plotted{Name: name, Class: "kill", Path: fmt.Sprintf("M%.1f %.1fV%.1f", x, play.PlotY, play.PlotY+play.PlotHeight)})
+			name = "" // the legend names them once
 		}
 	}
 	return c
