@@ -148,8 +148,9 @@ func (d *drawing) stack(title string, most float64, states ...desk.AgentState) *
 		}
 		c.Lines = append(c.Lines, play.Plotted{Name: name, Class: state.String(), Path: up.String() + down.String() + "Z", Fill: true})
 	}
-	for i := range 5 {
-		c.Y = append(c.Y, play.Mark{At: scale(float64(i)/4, 1), Text: play.Number(int(most) * i / 4)})
+	step := max(1, play.RoundStep(most/4))
+	for n := 0.0; n <= most; n += step {
+		c.Y = append(c.Y, play.Mark{At: scale(n, most), Text: play.Number(int(n))})
 	}
 	return d.overTime(c)
 }
