@@ -188,9 +188,16 @@ func (o *oracle) attach(c *desk.Attach) desk.Refusal {
 		return desk.Refusal{Code: code}
 	}
 	e := desk.Event{Kind: desk.AgentConnected, Who: desk.Who{Agent: a.Agent}, About: desk.About{Conn: c.Conn}}
-	if a.offer != nil && !a.offer.Received && a.Profile.Reach == desk.Socket && d.cfg.Receipt > 0 {
-		e.Receipt = o.now.Add(d.cfg.Receipt)
-		a.offer.receipt = e.Receipt
+	if a.offer != nil && !a.offer.Received && a.Profile.Reach == desk.Socket {
+		switch {
+		case d.cfg.Receipt > 0:
+			e.Receipt = o.now.Add(d.cfg.Receipt)
+		case a.offer.receipt != 0:
+			e.Receipt = a.offer.end + 1
+		}
+		if e.Receipt != 0 {
+			a.offer.receipt = e.Receipt
+		}
 	}
 	a.Connections = append(a.Connections, c.Conn)
 	a.Silent, a.Until, a.restart = false, 0, false

@@ -1,5 +1,7 @@
 package desk
 
+import "time"
+
 // attach: a new connection of an agent. Who is back within the grace is where they were (T2, T9, T14); a further device
 // shares what the others have (T17).
 func (s *State) attach(t *Turn, c *Attach) Result {
@@ -8,8 +10,8 @@ func (s *State) attach(t *Turn, c *Attach) Result {
 		return s.shown(a, refusal)
 	}
 	e := Event{Kind: AgentConnected, About: About{Conn: c.Conn}}
-	if within := a.desk.config.Receipt; a.state == Init && within > 0 && a.profile.Reach == Socket && !a.current.offer().received {
-		e.Receipt = t.clock().Add(within)
+	if a.state == Init && a.profile.Reach == Socket && !a.current.offer().received {
+		e.Receipt = a.current.offer().anew(t, a.desk.config.Receipt)
 	}
 	s.emitOfAgent(t, a, e)
 	most := MaxDevices
@@ -21,6 +23,17 @@ func (s *State) attach(t *Turn, c *Attach) Result {
 	}
 	s.serve(t, a)
 	return s.shown(a, "")
+}
+
+// anew is when a device that has just come must have received the offer.
+func (o *offer) anew(t *Turn, within time.Duration) Time {
+	switch {
+	case within > 0:
+		return t.clock().Add(within)
+	case o.receipt > 0: // the desk has stopped asking for it
+		return o.end + 1
+	}
+	return 0
 }
 
 // detach: a connection of an agent ended. With the last one they are away (T2, T9, T14).
