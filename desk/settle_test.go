@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -118,4 +119,41 @@ func TestNoShowOfPaused(t *testing.T) {
 			t.Fatalf("paused %t: %+v %+v", paused, r, eve)
 		}
 	}
+}
+
+// TestOfClient: a client is shown what lives and what ended behind a cursor; of very much that ended, the last.
+func TestOfClient(t *testing.T) {
+	g := newStage(t)
+	config := DefaultConfig()
+	config.Policy, config.QueueLimit = Queue, 10
+	for _, name := range []string{"acme", "other"} {
+		g.do(PutDesk{Desk: name, Config: config})
+	}
+	old := g.do(Request{Desk: "other", Client: "zoe", Ask: Ask{Reach: Push}}).Request.ID
+	var ids, ends []uint64
+	for range 50 {
+		id := g.step(Request{Desk: "acme", Client: "zoe", Ask: Ask{Reach: Push}}).Request.ID
+		ids, ends = append(ids, id), append(ends, g.step(Cancel{Desk: "acme", Client: "zoe", Request: id}).Request.Seq)
+	}
+	shown := func(since uint64, most int) (list []uint64) {
+		for _, r := range g.s.OfClient("zoe", since, most) {
+			list = append(list, r.ID)
+		}
+		return list
+	}
+	want := func(since uint64, most int, want ...uint64) {
+		t.Helper()
+		if got := shown(since, most); !slices.Equal(got, want) {
+			t.Errorf("behind %d, at most %d: %v, want %v", since, most, got, want)
+		}
+	}
+	want(0, 100, append([]uint64{old}, ids...)...)
+	want(0, 10, append([]uint64{old}, ids[40:49]...)...)
+	want(ends[47], 10, old, ids[48], ids[49])
+	want(ends[47]-1, 10, old, ids[47], ids[48], ids[49])
+	want(ends[49], 10, old)
+	want(math.MaxUint64, 10, old)
+	last := g.do(Cancel{Desk: "other", Client: "zoe", Request: old}).Request.Seq
+	want(ends[48], 10, old, ids[49])
+	want(last, 10)
 }

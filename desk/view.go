@@ -211,7 +211,7 @@ func (s *State) page(desk string, cursor uint64, take func(*request) bool) (next
 }
 
 // OfClient shows what a client has asked, at all desks of the realm: what lives, and what ended behind the event since. In
-// the order of their ids, at most most.
+// the order of their ids, at most most, and of what ended no more than the last ones.
 func (s *State) OfClient(client string, since uint64, most int) []RequestView {
 	c := s.clients[client]
 	if c == nil {
@@ -219,7 +219,8 @@ func (s *State) OfClient(client string, since uint64, most int) []RequestView {
 	}
 	shown := slices.Clone(c.live)
 	if since < s.seq {
-		for _, row := range c.ended.from(since + 1) {
+		ended := c.ended.from(since + 1)
+		for _, row := range ended[max(0, len(ended)-most):] {
 			if row.of != nil {
 				shown = append(shown, row.of)
 			}
