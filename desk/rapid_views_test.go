@@ -47,7 +47,7 @@ func (m *machine) same() {
 	}
 }
 
-// told compares the availability of each topic; its version rises with every change, and only then.
+// told compares the availability of each topic; its version rises with every change of what it counts.
 func (m *machine) told(d *oDesk) {
 	for _, topic := range append([]string{""}, topicNames...) {
 		is, ok := m.core.Availability(d.name, topic)

@@ -394,5 +394,5 @@ type Availability struct {
 	Open        bool   // a request now would not be refused
 	Idle        uint32 // ready agents
 	Waiting     uint32 // requests queued, of this topic
-	Version     uint64 // rises with every change
+	Version     uint64 // rises with every change of Idle and Waiting, never falls
 }
