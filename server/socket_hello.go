@@ -30,6 +30,7 @@ func (s *socket) hello(m *wire.Message) {
 		s.deny(m, &notKnown, wire.CloseUnauthorized, "no valid token")
 		return
 	}
+	s.unnamed(m, &id)
 	who, may, err := comes(m, &id, s.realm)
 	switch {
 	case err != nil:
@@ -165,7 +166,18 @@ func (s *socket) greet(m *wire.Message) {
 	s.message(h.Append)
 }
 
-// prolong takes a fresh token of the same somebody. Whom it may name, it need not name again.
+// unnamed fills in whom a hello again is for, at desks: whom a token may name, it need not name again.
+func (s *socket) unnamed(m *wire.Message, id *auth.Identity) {
+	switch {
+	case !s.known.Load() || !s.atDesk() || m.Person != "" || m.Agent != "" || m.Client != "" || m.Desk != "":
+	case !single(id):
+		m.Agent, m.Client, m.Desk = s.agent, s.client, s.desk
+	case id.Role == auth.Agent && id.Desk == "":
+		m.Desk = s.desk
+	}
+}
+
+// prolong takes a fresh token of the same somebody.
 func (s *socket) prolong(m *wire.Message, id auth.Identity, who who) {
 	named := m.Person != "" || m.Agent != "" || m.Client != ""
 	if id.Role != s.id.Role || id.Realm != s.id.Realm || id.Person != s.id.Person || id.Desk != s.id.Desk || named && who != s.who {

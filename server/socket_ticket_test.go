@@ -66,3 +66,36 @@ func TestDeskTickets(t *testing.T) {
 		}
 	})
 }
+
+// TestDeskProlong: whom a token or ticket may name, it need not name again on the same connection.
+func TestDeskProlong(t *testing.T) {
+	const asEve, asZoe = "agent=eve desk=acme", "client=zoe"
+	k := newLock(t)
+	key := func(role auth.Role, person, desk string) string {
+		return k.key(auth.Key{Role: role, Realm: "spring", Person: person, Desk: desk})
+	}
+	eve, anyEve, zoe, desks := key(auth.Agent, "eve", "acme"), key(auth.Agent, "eve", ""), key(auth.Client, "zoe", ""), key(auth.Backend, "", "acme")
+	staff := key(auth.Staff, "tom", "acme")
+	another := map[string]string{asEve: key(auth.Agent, "dan", ""), asZoe: key(auth.Client, "ann", "")}
+	top := k.key(auth.Key{Role: auth.Admin})
+	synctest.Test(t, func(t *testing.T) {
+		s := lockedTerm(t, k)
+		s.must(200, "PUT", "/v1/realms/spring/desks/acme", `{"warm_up_ms":0}`, bearerOf(top)...)
+		s.must(200, "PUT", "/v1/realms/spring/desks/acme/agents/eve", "", bearerOf(top)...)
+		for _, c := range []struct{ token, names, hears string }{
+			{eve, ``, asEve}, {anyEve, `,"agent":"eve","desk":"acme"`, asEve}, {staff, `,"agent":"eve","desk":"acme"`, asEve},
+			{zoe, ``, asZoe}, {desks, `,"client":"zoe"`, asZoe}, {desks, `,"agent":"eve","desk":"acme"`, asEve},
+		} {
+			p := s.connect("spring")
+			p.say(`{"id":1,"do":"hello","token":%q%s}`, c.token, c.names)
+			p.hear("reply=1 " + c.hears)
+			p.say(`{"id":2,"do":"hello","token":%q}`, c.token)
+			p.skipTo("reply=2 do=hello " + c.hears)
+			ticket := s.must(200, "POST", "/v1/realms/spring/tickets", "", bearerOf(c.token)...).text("ticket")
+			p.say(`{"id":3,"do":"hello","ticket":%q}`, ticket)
+			p.skipTo("reply=3 do=hello " + c.hears)
+			p.say(`{"id":4,"do":"hello","token":%q}`, another[c.hears])
+			p.skipTo("reply=4 code=forbidden")
+		}
+	})
+}
