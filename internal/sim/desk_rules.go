@@ -23,7 +23,7 @@ func (c *DeskChecker) agentEvent(d *deskModel, a *agentModel, e *desk.Event) {
 		}
 	case desk.AgentOnline:
 		c.look("D7", !a.away(), "desk %s: %s is online without a connection", d.name, a.name)
-		if !a.accepting || a.state != desk.Idle {
+		if e.State == desk.Idle { // in a session they keep the place that a client who does not come leaves them
 			a.place = c.seq
 		}
 		a.accepting, a.state, a.silent = true, e.State, false

@@ -273,3 +273,27 @@ func (h *deskHistory) find(i int, want func(*desk.Event) bool) int {
 }
 
 func made(e *desk.Event) bool { return e.Kind == desk.OfferMade }
+
+// TestOnlineInASession: who pauses and is online again within a session has the place of before, which a client who does not
+// come leaves them.
+func TestOnlineInASession(t *testing.T) {
+	h := newDeskHistory(1)
+	asked := h.do(desk.Request{Desk: "d0", Client: "zoe", Conn: 900}).Request
+	if asked.Agent != "a0" {
+		t.Fatalf("offered to %q", asked.Agent)
+	}
+	h.do(desk.DetachClient{Desk: "d0", Client: "zoe", Conn: 900})
+	h.accept("d0", "a0", asked.Offer)
+	h.do(desk.Pause{Desk: "d0", Agent: "a0"})
+	h.do(desk.Online{Desk: "d0", Agent: "a0"})
+	h.now += 31_000_000
+	if next := h.do(desk.Request{Desk: "d0", Client: "bob", Ask: desk.Ask{Reach: desk.Push}}).Request; next.Agent != "a0" {
+		t.Errorf("a no-show costs the place: offered to %q", next.Agent)
+	}
+	if i := h.find(0, func(e *desk.Event) bool { return e.Cause == desk.ByNoShow }); i < 0 {
+		t.Error("nobody failed to come")
+	}
+	if report := checkDesks(h.events, h.heard); len(report.Violations) > 0 || report.Sessions != 1 {
+		t.Errorf("%d sessions, %v", report.Sessions, report.Violations)
+	}
+}
