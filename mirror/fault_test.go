@@ -174,15 +174,15 @@ func TestDatabaseDownFromTheStart(t *testing.T) {
 	for m.Status().Err == nil {
 		m.change(func(*progress) {}) // let go of the processor
 	}
-	if s := m.Status(); s.State != Connecting || s.LagEvents != log.end.Seq || log.retained != 0 {
-		t.Errorf("down: %+v, retained %d", s, log.retained)
+	if s, kept := m.Status(), log.kept(); s.State != Connecting || s.LagEvents != log.end.Seq || kept != 0 {
+		t.Errorf("down: %+v, retained %d", s, kept)
 	}
 	check(t, server.Restart())
 	check(t, m.Wait(within(t), log.end.Seq))
 	check(t, <-run)
 	db.same(t, log)
-	if log.retained != log.end.Seq {
-		t.Errorf("retained %d of %d", log.retained, log.end.Seq)
+	if kept := log.kept(); kept != log.end.Seq {
+		t.Errorf("retained %d of %d", kept, log.end.Seq)
 	}
 }
 

@@ -72,6 +72,13 @@ func (l *fakeLog) Retain(_ string, seq uint64) {
 	l.retained = seq
 }
 
+// kept is up to where the mirror lets the log go.
+func (l *fakeLog) kept() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.retained
+}
+
 func (l *fakeLog) Subscribe(after uint64) (Subscription, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
